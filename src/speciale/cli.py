@@ -1,0 +1,162 @@
+"""The command line. Nothing heavy is imported before a command runs, so `--help` is instant."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from speciale import __version__
+from speciale.errors import SpecialeError
+
+app = typer.Typer(
+    help="DeepSeek-V3.2 end to end on one machine: train it, look at it, talk to it.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+class StageChoice(StrEnum):
+    pretrain = "pretrain"
+    warmup = "warmup"
+    sparse = "sparse"
+    sft = "sft"
+
+
+RecipeOption = Annotated[
+    str, typer.Option("--recipe", help="Built-in recipe (tiny, laptop) or a TOML file.")
+]
+OutOption = Annotated[
+    Path | None, typer.Option("--out", help="Run folder; runs/RECIPE unless given.")
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Override of a recipe value, such as --set pretrain.steps=50."),
+]
+
+
+def _command() -> str:
+    return shlex.join(["speciale", *sys.argv[1:]])
+
+
+def _default_out(out: Path | None, recipe_name: str) -> Path:
+    return out if out is not None else Path("runs") / recipe_name
+
+
+@app.callback(invoke_without_command=True)
+def main_options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        print(f"speciale {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def speedrun(
+    recipe: RecipeOption = "laptop", out: OutOption = None, overrides: SetOption = None
+) -> None:
+    """Go from nothing to a small V3.2 that talks: data, four stages, results, report.
+
+    A killed run continues where it stopped when the same command is run again.
+
+    \b
+    Examples:
+      speciale speedrun                          # the laptop recipe, about 15 minutes
+      speciale speedrun --recipe tiny --out runs/first
+      speciale speedrun --recipe my.toml --set seed=1 --set sft.steps=200
+    """
+    from speciale.evals.speedrun import speedrun as run_all
+    from speciale.train.recipe import read_recipe
+
+    resolved = read_recipe(recipe, overrides)
+    folder = _default_out(out, resolved.name)
+    report = run_all(folder, resolved, _command())
+    print(f"report: {report.resolve()}\nchat:   speciale chat {folder}")
+
+
+@app.command()
+def train(
+    stage: Annotated[StageChoice, typer.Argument(help="The stage to run.")],
+    recipe: RecipeOption = "laptop",
+    out: OutOption = None,
+    overrides: SetOption = None,
+) -> None:
+    """Run one stage of a run: pretrain, warmup, sparse or sft.
+
+    Each continues the stage before it in the same run folder, or its own last checkpoint.
+
+    \b
+    Examples:
+      speciale train pretrain --recipe tiny --out runs/mine
+      speciale train warmup --recipe tiny --out runs/mine
+    """
+    from speciale.evals.speedrun import open_run
+    from speciale.train.recipe import read_recipe
+    from speciale.train.stages import train_stage
+
+    resolved = read_recipe(recipe, overrides)
+    folder = _default_out(out, resolved.name)
+    run = open_run(folder, resolved, _command())
+    with run.locked():
+        train_stage(run, stage.value)
+    print(f"finished: {run.finished(stage.value)}")
+
+
+@app.command()
+def report(run: Annotated[Path, typer.Argument(help="Folder of a run, finished or not.")]) -> None:
+    """Write a run's report.html, one page with no other files.
+
+    \b
+    Example:
+      speciale report runs/laptop
+    """
+    from speciale.evals.report import write_report
+
+    print(f"report: {write_report(run).resolve()}")
+
+
+@app.command()
+def chat(
+    run: Annotated[Path, typer.Argument(help="A finished run, or an HF-layout model folder.")],
+    system: Annotated[str, typer.Option(help="System prompt.")] = "",
+    think: Annotated[bool, typer.Option(help="Think before answering.")] = True,
+    temperature: Annotated[float, typer.Option(min=0, help="0 is greedy.")] = 0.0,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer.")] = 512,
+    seed: Annotated[int, typer.Option(help="Seed of sampling.")] = 0,
+) -> None:
+    """Talk to a model in the terminal; thinking is shown dim.
+
+    Inside: /think on|off, /system TEXT, /new, /help, /quit; Ctrl-C stops the answer, Ctrl-D leaves.
+
+    \b
+    Examples:
+      speciale chat runs/laptop
+      speciale chat runs/laptop --no-think --temperature 0.7
+    """
+    from speciale.engine.terminal import TerminalChat
+
+    TerminalChat(run, system, think, temperature, max_new_tokens, seed).loop()
+
+
+def main() -> None:
+    """Entry point: errors of ours are one sentence and exit code 1."""
+    try:
+        app()
+    except SpecialeError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("\nstopped; the same command continues from here", file=sys.stderr)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

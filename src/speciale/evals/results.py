@@ -1,0 +1,145 @@
+"""What a finished run can do: problems held out from training, attention forms, samples.
+
+Accuracy is greedy decoding scored by reasoning-gym's own scorers (full marks only); the untrained
+copy is the same architecture at its initialisation.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from itertools import islice
+
+from tokenizers import Tokenizer
+
+from speciale.chat import EOS, THINK_CLOSE, encode
+from speciale.engine.generate import complete
+from speciale.files import write_atomic
+from speciale.model import Transformer
+from speciale.tasks import Problem, docstring_questions, problems, score
+from speciale.train.loop import stage_model
+from speciale.train.prepare import load_tokenizer
+from speciale.train.progress import Task, task
+from speciale.train.run import Run
+from speciale.train.stages import valid_loss
+
+_SAMPLES_PER_FAMILY = 1
+_MODES = ("chat", "thinking")
+
+
+def evaluate(run: Run, model: Transformer) -> None:
+    """Writes the run's results.json, unless it is there."""
+    path = run.folder / "results.json"
+    if path.exists():
+        return
+    tokenizer = load_tokenizer(run.data)
+    untrained = Transformer(run.config).eval()
+    untrained.initialise(run.recipe.seed)
+    results = {"attention": _attention(run)}
+    held_out = _held_out(run)
+    count = sum(len(found) for found in held_out.values())
+    with task("held-out problems", 2 * len(_MODES) * count) as progress:
+        results["problems"], samples = _problems(
+            run, tokenizer, model, untrained, held_out, progress
+        )
+    samples += _docstring_samples(run, tokenizer, model)
+    write_atomic(path, json.dumps({**results, "samples": samples}, indent=2, ensure_ascii=False))
+
+
+def _attention(run: Run) -> dict:
+    """Held-out loss of the sparse-trained model with each form of attention."""
+    model = stage_model(run, "sparse")
+    with task("dense, sparse, window", 3) as progress:
+        losses = {}
+        for attention in ("dense", "sparse", "window"):
+            losses[attention] = valid_loss(run, model, attention)
+            progress.advance(1, f"{attention} {losses[attention]:.3f}")
+    context = run.recipe.data.context
+    tokens = run.recipe.evaluation.valid_sequences * context
+    return {"context": context, "k": run.config.index_topk, "loss": losses, "tokens": tokens}
+
+
+def _held_out(run: Run) -> dict[str, list[Problem]]:
+    """The first distinct held-out problems of each family."""
+    wanted = run.recipe.evaluation.problems_per_family
+    found: dict[str, list[Problem]] = {}
+    for family, level in run.recipe.data.families.items():
+        draws = problems({family: level}, run.recipe.seed, "heldout")
+        distinct = {p.question: p for p in islice(draws, 2 * wanted)}
+        found[family] = list(distinct.values())[:wanted]
+    return found
+
+
+def answers(
+    model: Transformer,
+    tokenizer: Tokenizer,
+    questions: list[str],
+    mode: str,
+    max_new_tokens: int,
+) -> Iterator[tuple[int, str, str]]:
+    """Yields (index, reasoning, content) of greedy answers to single questions."""
+    prompts = [
+        tokenizer.encode(
+            encode([{"role": "user", "content": q}], thinking_mode=mode), add_special_tokens=False
+        ).ids
+        for q in questions
+    ]
+    stop = tokenizer.token_to_id(EOS)
+    for index, ids in complete(model, prompts, max_new_tokens, stop):
+        text = tokenizer.decode(ids, skip_special_tokens=False)
+        if mode == "thinking":
+            reasoning, _, content = text.partition(THINK_CLOSE)
+            yield index, reasoning, content
+        else:
+            yield index, "", text
+
+
+def _problems(
+    run: Run,
+    tokenizer: Tokenizer,
+    model: Transformer,
+    untrained: Transformer,
+    held_out: dict[str, list[Problem]],
+    progress: Task,
+) -> tuple[list[dict], list[dict]]:
+    limit = run.recipe.evaluation.max_new_tokens
+    rows, samples = [], []
+    for family, found in held_out.items():
+        questions = [problem.question for problem in found]
+        for mode in _MODES:
+            row = {"family": family, "level": run.recipe.data.families[family], "mode": mode}
+            for who, candidate in (("trained", model), ("untrained", untrained)):
+                right = 0
+                for index, reasoning, content in answers(
+                    candidate, tokenizer, questions, mode, limit
+                ):
+                    right += score(found[index], content) == 1.0
+                    progress.advance(1, f"{family} {mode} {who}")
+                    if who == "trained" and index < _SAMPLES_PER_FAMILY:
+                        samples.append(
+                            {
+                                "mode": mode,
+                                "prompt": questions[index],
+                                "reasoning": reasoning,
+                                "content": content,
+                                "expected": found[index].answer,
+                            }
+                        )
+                row[who] = right / len(found)
+            rows.append({**row, "n": len(found)})
+    return rows, samples
+
+
+def _docstring_samples(run: Run, tokenizer: Tokenizer, model: Transformer) -> list[dict]:
+    pairs = list(islice(docstring_questions(run.recipe.seed, "heldout"), 3))
+    limit = run.recipe.evaluation.max_new_tokens
+    return [
+        {
+            "mode": "chat",
+            "prompt": pairs[index][0],
+            "reasoning": "",
+            "content": content,
+            "expected": pairs[index][1],
+        }
+        for index, _, content in answers(model, tokenizer, [q for q, _ in pairs], "chat", limit)
+    ]

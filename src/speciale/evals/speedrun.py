@@ -1,0 +1,51 @@
+"""A whole run: data, the four stages, the finished model, its results and its report."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from speciale.evals.report import write_report
+from speciale.evals.results import evaluate
+from speciale.model import save_model
+from speciale.train.bpe import save_tokenizer
+from speciale.train.loop import stage_model
+from speciale.train.prepare import prepare
+from speciale.train.progress import console, task
+from speciale.train.recipe import STAGES, Recipe
+from speciale.train.run import Run, measure_peak_gflops
+from speciale.train.stages import train_stage
+
+
+def open_run(folder: Path, recipe: Recipe, command: str) -> Run:
+    """Opens or creates the run and measures the machine once, for MFU."""
+    run = Run.create(folder, recipe, command)
+    if "peak_gflops" not in run.facts():
+        with task("measure matmul peak"):
+            run.add_facts(peak_gflops=measure_peak_gflops())
+    return run
+
+
+def speedrun(folder: Path, recipe: Recipe, command: str) -> Path:
+    """Runs everything that `folder` does not hold yet; returns the report's path."""
+    start = time.monotonic()
+    run = open_run(folder, recipe, command)
+    with run.locked():
+        prepare(run)
+        for stage in STAGES:
+            train_stage(run, stage)
+            write_report(folder)
+        finish(run)
+        report = write_report(folder)
+    console.print(f"finished in {(time.monotonic() - start) / 60:.1f} minutes")
+    return report
+
+
+def finish(run: Run) -> None:
+    """Writes the finished model with its tokenizer, then its results."""
+    model = stage_model(run, "sft")
+    if not (run.model / "config.json").exists():
+        with task("write model"):
+            save_model(model, run.model)
+            save_tokenizer(prepare(run), run.model)
+    evaluate(run, model)

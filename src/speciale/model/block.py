@@ -1,0 +1,42 @@
+"""A decoder block: norm, attention, norm, experts (V3 report, figure 2)."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from speciale.model.attention import Mla
+from speciale.model.cache import LayerCache
+from speciale.model.config import ModelConfig
+from speciale.model.context import Attention, Trace, Visibility
+from speciale.model.moe import Mlp, Moe
+from speciale.model.rope import Rope
+
+
+class Block(nn.Module):
+    def __init__(self, config: ModelConfig, layer: int) -> None:
+        super().__init__()
+        self.input_layernorm = nn.RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
+        self.self_attn = Mla(config)
+        self.post_attention_layernorm = nn.RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
+        dense = layer < config.first_k_dense_replace
+        self.mlp = Mlp(config.hidden_size, config.intermediate_size) if dense else Moe(config)
+
+    def forward(
+        self,
+        h: Tensor,
+        rope: Rope,
+        visible: Visibility,
+        attention: Attention = "sparse",
+        cache: LayerCache | None = None,
+        trace: Trace | None = None,
+        replay: Tensor | None = None,
+    ) -> Tensor:
+        """h [B, T, hidden] -> [B, T, hidden]; `replay` [B, T, K]: expert ids to use."""
+        h = h + self.self_attn(self.input_layernorm(h), rope, visible, attention, cache, trace)
+        x = self.post_attention_layernorm(h)
+        if isinstance(self.mlp, Mlp):
+            return h + self.mlp(x)
+        out, ids = self.mlp(x, replay)
+        if trace is not None:
+            trace.routing.append(ids)
+        return h + out

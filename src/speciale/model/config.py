@@ -1,0 +1,196 @@
+"""The configuration of a DeepSeek-V3.2 model, with Hugging Face's keys.
+
+Source: `config.json` of deepseek-ai/DeepSeek-V3.2 (V3.2-Exp report, section 2); transformers 5
+writes the same facts with `rope_parameters` for `rope_theta` + `rope_scaling`: both are read.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
+
+from speciale.errors import CheckpointError, ConfigError
+from speciale.files import write_atomic
+
+
+class RopeScaling(BaseModel):
+    """YaRN (arXiv 2309.00071) as the released model sets it."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    factor: float
+    original_max_position_embeddings: PositiveInt
+    beta_fast: float = 32
+    beta_slow: float = 1
+    mscale: float | None = None
+    mscale_all_dim: float | None = None
+
+
+class ModelConfig(BaseModel):
+    """Shapes and constants of the model; the defaults are the released 685B model's.
+
+    Keys of a `config.json` that the model does not use (such as `torch_dtype`) are kept and
+    written back.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    vocab_size: PositiveInt = 129280
+    hidden_size: PositiveInt = 7168
+    intermediate_size: PositiveInt = 18432
+    moe_intermediate_size: PositiveInt = 2048
+    num_hidden_layers: PositiveInt = 61
+    first_k_dense_replace: int = 3
+    num_nextn_predict_layers: int = 1
+    num_attention_heads: PositiveInt = 128
+    num_key_value_heads: PositiveInt = 128
+    q_lora_rank: PositiveInt = 1536
+    kv_lora_rank: PositiveInt = 512
+    qk_nope_head_dim: PositiveInt = 128
+    qk_rope_head_dim: PositiveInt = 64
+    v_head_dim: PositiveInt = 128
+    n_routed_experts: PositiveInt = 256
+    n_shared_experts: PositiveInt = 1
+    num_experts_per_tok: PositiveInt = 8
+    n_group: PositiveInt = 8
+    topk_group: PositiveInt = 4
+    norm_topk_prob: bool = True
+    routed_scaling_factor: float = 2.5
+    index_n_heads: PositiveInt = 64
+    index_head_dim: PositiveInt = 128
+    index_topk: PositiveInt = 2048
+    max_position_embeddings: PositiveInt = 163840
+    rope_theta: float = 10000.0
+    rope_scaling: RopeScaling | None = None
+    rms_norm_eps: float = 1e-6
+    initializer_range: float = 0.02
+    bos_token_id: int | None = 0
+    eos_token_id: int | None = 1
+    pad_token_id: int | None = None
+
+    @property
+    def qk_head_dim(self) -> int:
+        return self.qk_nope_head_dim + self.qk_rope_head_dim
+
+    def model_post_init(self, _context: Any) -> None:
+        per_group = self.n_routed_experts // self.n_group
+        checks = [
+            (
+                self.num_key_value_heads == self.num_attention_heads,
+                f"num_key_value_heads is {self.num_key_value_heads} but MLA has one key and value "
+                f"head for each of the {self.num_attention_heads} attention heads: make them equal",
+            ),
+            (
+                self.qk_rope_head_dim % 2 == 0,
+                f"qk_rope_head_dim is {self.qk_rope_head_dim}, but rotary pairs need an even number",
+            ),
+            (
+                self.index_head_dim >= self.qk_rope_head_dim,
+                f"index_head_dim {self.index_head_dim} is smaller than qk_rope_head_dim "
+                f"{self.qk_rope_head_dim}, which the indexer rotates: raise it",
+            ),
+            (
+                0 <= self.first_k_dense_replace <= self.num_hidden_layers,
+                f"first_k_dense_replace is {self.first_k_dense_replace}, outside 0 to "
+                f"num_hidden_layers = {self.num_hidden_layers}",
+            ),
+            (
+                self.num_nextn_predict_layers in (0, 1),
+                f"num_nextn_predict_layers is {self.num_nextn_predict_layers}, but DeepSeek-V3.2 "
+                "has one MTP layer: use 0 or 1",
+            ),
+            (
+                self.n_routed_experts % self.n_group == 0 and per_group >= min(2, self.n_group),
+                f"n_routed_experts {self.n_routed_experts} cannot be cut into n_group "
+                f"{self.n_group} equal groups of two or more: change one of them",
+            ),
+            (
+                self.topk_group <= self.n_group,
+                f"topk_group {self.topk_group} is more than n_group {self.n_group}",
+            ),
+            (
+                self.num_experts_per_tok <= per_group * self.topk_group,
+                f"num_experts_per_tok is {self.num_experts_per_tok}, but the {self.topk_group} "
+                f"chosen groups hold only {per_group * self.topk_group} experts: lower it or raise "
+                "n_routed_experts",
+            ),
+            (
+                self.index_topk <= self.max_position_embeddings,
+                f"index_topk {self.index_topk} is more than the context max_position_embeddings = "
+                f"{self.max_position_embeddings}: the indexer could never leave a token out",
+            ),
+        ]
+        for holds, sentence in checks:
+            if not holds:
+                raise ConfigError(f"impossible model shape: {sentence}")
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any], where: str = "model configuration") -> ModelConfig:
+        """Builds a configuration from HF keys (released or transformers 5 form).
+
+        Raises ConfigError with the key, the value and `where`.
+        """
+        values = dict(values)
+        rope = values.pop("rope_parameters", None)
+        if rope:
+            values["rope_theta"] = rope.get("rope_theta", 10000.0)
+            values["rope_scaling"] = rope
+        scaling = values.get("rope_scaling")
+        if scaling:
+            kind = scaling.get("rope_type", scaling.get("type", "default"))
+            if kind not in ("default", "yarn"):
+                raise ConfigError(f"{where}: rope type {kind!r} is not known; use yarn or default")
+            if kind == "default":
+                values["rope_scaling"] = None
+        layer_types = values.pop("mlp_layer_types", None)
+        if layer_types is not None:
+            dense = layer_types.count("dense")
+            if layer_types != ["dense"] * dense + ["sparse"] * (len(layer_types) - dense):
+                raise ConfigError(f"{where}: mlp_layer_types must be dense layers, then sparse ones")
+            values["first_k_dense_replace"] = dense
+        if values.get("tie_word_embeddings"):
+            raise ConfigError(f"{where}: tie_word_embeddings is true, DeepSeek-V3.2's head is its own")
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(str(part) for part in first["loc"])
+            raise ConfigError(
+                f"{where}: {key} = {first['input']!r} is wrong: {first['msg']}"
+            ) from None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The keys of a released `config.json`, which transformers reads too."""
+        values = self.model_dump()
+        if self.rope_scaling is not None:
+            scaling = {k: v for k, v in values["rope_scaling"].items() if v is not None}
+            values["rope_scaling"] = {"type": "yarn", **scaling}
+        return {
+            "architectures": ["DeepseekV32ForCausalLM"],
+            "model_type": "deepseek_v32",
+            "hidden_act": "silu",
+            "scoring_func": "sigmoid",
+            "topk_method": "noaux_tc",
+            "tie_word_embeddings": False,
+            "attention_bias": False,
+            **values,
+        }
+
+    @classmethod
+    def read(cls, folder: Path) -> ModelConfig:
+        """Reads `config.json` of an HF-layout folder."""
+        path = folder / "config.json"
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise CheckpointError(f"{folder} holds no config.json: is it a model folder?") from None
+        except ValueError as error:
+            raise CheckpointError(f"{path} is not JSON ({error}): copy it again") from None
+        return cls.from_dict(values, where=str(path))
+
+    def write(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomic(folder / "config.json", json.dumps(self.to_dict(), indent=2) + "\n")

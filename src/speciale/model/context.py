@@ -1,0 +1,80 @@
+"""Which keys a query may see, and what a forward pass hands back besides its output."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+Attention = Literal["sparse", "dense", "window"]
+"""sparse: the indexer's top-k; dense: all earlier tokens; window: the last k (a baseline)."""
+
+
+class Visibility:
+    """Causal visibility of `queries` tokens that end a context of `total` keys.
+
+    documents: [B, S] ids; a query sees only keys of its own document (V3 report, 5.1: samples
+    packed into one sequence of supervised training are mutually invisible).
+    window: see only the last `window` tokens.
+    """
+
+    def __init__(
+        self,
+        queries: int,
+        total: int,
+        device: torch.device,
+        documents: Tensor | None = None,
+        window: int | None = None,
+    ) -> None:
+        self.queries, self.total, self.device = queries, total, device
+        self.documents, self.window = documents, window
+
+    @property
+    def plain_causal(self) -> bool:
+        """True where nothing but `s <= t` over a whole sequence is asked."""
+        return self.queries == self.total and self.documents is None and self.window is None
+
+    def rows(self, start: int, stop: int) -> Tensor:
+        """Mask of the queries start..stop-1: [1 or B, stop - start, S], True where visible."""
+        offset = self.total - self.queries
+        t = torch.arange(start + offset, stop + offset, device=self.device)[:, None]
+        s = torch.arange(self.total, device=self.device)[None, :]
+        mask = s <= t
+        if self.window is not None:
+            mask = mask & (t - s < self.window)
+        mask = mask[None]
+        if self.documents is not None:
+            docs = self.documents
+            mask = mask & (docs[:, start + offset : stop + offset, None] == docs[:, None, :])
+        return mask
+
+    @cached_property
+    def all(self) -> Tensor:
+        return self.rows(0, self.queries)
+
+
+@dataclass
+class AttentionRecord:
+    """What the indexer's KL loss needs of one layer; main tensors detached, index ones not."""
+
+    q: Tensor  # [B, H, T, Dqk]
+    k: Tensor  # [B, H, T, Dqk]
+    scale: float
+    index_q: Tensor  # [B, T, Hi, Di]
+    index_k: Tensor  # [B, T, Di]
+    index_w: Tensor  # [B, T, Hi]
+    visible: Visibility
+    selected: Tensor | None  # [B, T, S] bool; None: all that is visible
+
+
+@dataclass
+class Trace:
+    """Collects, layer by layer, what training and analysis want to see of a forward pass."""
+
+    record_attention: bool = False
+    routing: list[Tensor] = field(default_factory=list)  # a MoE layer's expert ids, [B, T, K]
+    attention: list[AttentionRecord] = field(default_factory=list)
+    selected: list[Tensor | None] = field(default_factory=list)  # [B, T, k] ids, -1: none

@@ -1,0 +1,47 @@
+"""Multi-token prediction: one more decoder block that predicts token t+2.
+
+h'_t = M [RMSNorm(Emb(x_{t+1})); RMSNorm(h_t)] with h_t behind the main model's final norm; embedding
+and head are shared (V3 report, 2.2). The report writes the two halves the other way round; the
+released weights have the embedding first (as vLLM, SGLang and TensorRT-LLM load them): so here.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from speciale.model.block import Block
+from speciale.model.config import ModelConfig
+from speciale.model.context import Attention, Trace, Visibility
+from speciale.model.rope import Rope
+
+
+class SharedHead(nn.Module):
+    """Holds the norm before the shared output head, under the released files' name."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.norm = nn.RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
+
+
+class MtpBlock(Block):
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config, layer=config.num_hidden_layers)
+        self.enorm = nn.RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
+        self.hnorm = nn.RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
+        self.eh_proj = nn.Linear(2 * config.hidden_size, config.hidden_size, bias=False)
+        self.shared_head = SharedHead(config)
+
+    def predict(
+        self,
+        hidden: Tensor,
+        next_embedding: Tensor,
+        rope: Rope,
+        visible: Visibility,
+        attention: Attention = "sparse",
+        trace: Trace | None = None,
+    ) -> Tensor:
+        """hidden of t, embedding of t+1 [B, T, hidden] -> what the head reads for t+2."""
+        joined = torch.cat((self.enorm(next_embedding), self.hnorm(hidden)), -1)  # [B, T, 2d]
+        h = super().forward(self.eh_proj(joined), rope, visible, attention, None, trace)
+        return self.shared_head.norm(h)

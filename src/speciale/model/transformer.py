@@ -1,0 +1,114 @@
+"""DeepSeek-V3.2: embedding, decoder blocks, final norm, head, and the MTP block behind them.
+
+Report arXiv 2512.02556, section 2 (the architecture is V3.1's, plus sparse attention).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from speciale.model.block import Block
+from speciale.model.cache import Cache
+from speciale.model.config import ModelConfig
+from speciale.model.context import Attention, Trace, Visibility
+from speciale.model.moe import Experts, Moe, Router
+from speciale.model.mtp import MtpBlock
+from speciale.model.rope import Rope, rope_frequencies
+
+
+class Transformer(nn.Module):
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
+        blocks: list[Block] = [Block(config, n) for n in range(config.num_hidden_layers)]
+        if config.num_nextn_predict_layers:
+            blocks.append(MtpBlock(config))  # layer num_hidden_layers, as in the released files
+        self.layers = nn.ModuleList(blocks)
+        self.norm = nn.RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
+        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        frequencies, self.rope_factor = rope_frequencies(config)
+        self.register_buffer("rope_frequencies", frequencies, persistent=False)
+
+    @property
+    def mtp(self) -> MtpBlock | None:
+        last = self.layers[-1]
+        return last if isinstance(last, MtpBlock) else None
+
+    @property
+    def main_layers(self) -> list[Block]:
+        return list(self.layers)[: self.config.num_hidden_layers]
+
+    def forward(
+        self,
+        ids: Tensor,
+        cache: Cache | None = None,
+        attention: Attention = "sparse",
+        documents: Tensor | None = None,
+        trace: Trace | None = None,
+        replay: list[Tensor] | None = None,
+    ) -> Tensor:
+        """Token ids [B, T] -> logits [B, T, V].
+
+        cache: the past, which this call extends (rows of equal length).
+        documents: [B, T] ids of packed samples that must not see each other (no cache then).
+        trace: filled with routing, selections and, if asked, what the KL loss needs.
+        replay: expert ids per MoE layer, as a Trace recorded them (Keep Routing).
+        """
+        return self.lm_head(self.hidden(ids, cache, attention, documents, trace, replay))
+
+    def hidden(
+        self,
+        ids: Tensor,
+        cache: Cache | None = None,
+        attention: Attention = "sparse",
+        documents: Tensor | None = None,
+        trace: Trace | None = None,
+        replay: list[Tensor] | None = None,
+    ) -> Tensor:
+        """What the head reads: [B, T, hidden], behind the final norm. Arguments as `forward`."""
+        rope, visible = self._positions(ids, cache, attention, documents)
+        routes = iter(replay) if replay is not None else None
+        h = self.embed_tokens(ids)  # [B, T, hidden]
+        for n, layer in enumerate(self.main_layers):
+            route = next(routes) if routes is not None and isinstance(layer.mlp, Moe) else None
+            past = None if cache is None else cache.layers[n]
+            h = layer(h, rope, visible, attention, past, trace, route)
+        return self.norm(h)
+
+    def mtp_hidden(
+        self,
+        hidden: Tensor,
+        next_ids: Tensor,
+        attention: Attention = "sparse",
+        documents: Tensor | None = None,
+        trace: Trace | None = None,
+    ) -> Tensor:
+        """hidden of t and the ids of t+1 -> what the shared head reads for t+2, [B, T, hidden]."""
+        assert self.mtp is not None, "this configuration has no MTP layer"
+        rope, visible = self._positions(next_ids, None, attention, documents)
+        return self.mtp.predict(
+            hidden, self.embed_tokens(next_ids), rope, visible, attention, trace
+        )
+
+    def _positions(
+        self, ids: Tensor, cache: Cache | None, attention: Attention, documents: Tensor | None
+    ) -> tuple[Rope, Visibility]:
+        past = cache.length if cache is not None else 0
+        length = ids.shape[1]
+        rope = Rope(self.rope_frequencies, self.rope_factor, past, length)
+        window = self.config.index_topk if attention == "window" else None
+        return rope, Visibility(length, past + length, ids.device, documents, window)
+
+    @torch.no_grad()
+    def initialise(self, seed: int) -> None:
+        """Draws every weight anew: normal with `initializer_range`, norms one, biases zero."""
+        generator = torch.Generator().manual_seed(seed)
+        std = self.config.initializer_range
+        for module in self.modules():
+            if isinstance(module, nn.Linear | nn.Embedding | Router):
+                module.weight.normal_(0, std, generator=generator)
+            elif isinstance(module, Experts):
+                module.gate_up_proj.normal_(0, std, generator=generator)
+                module.down_proj.normal_(0, std, generator=generator)

@@ -1,0 +1,77 @@
+"""Training state on disk: whole or absent, and checked when read back.
+
+One safetensors file holds model, optimiser and the step; a checksum over all tensors finds what
+the format cannot, a flipped bit. Batches are pure functions of seed and step, so no more is needed
+to resume bit-identically.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+from torch.optim import Optimizer
+
+from speciale.errors import CheckpointError
+from speciale.files import atomic
+
+
+def save_tensors(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
+    """Writes tensors with JSON-able facts about them; atomic."""
+    tensors = {name: tensor.contiguous() for name, tensor in sorted(tensors.items())}
+    metadata = {"about": json.dumps(about), "checksum": str(_checksum(tensors))}
+    with atomic(path) as temporary:
+        save_file(tensors, temporary, metadata=metadata)
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Reads what `save_tensors` wrote; CheckpointError if any bit of it changed."""
+    advice = "delete it and run the same command again: the stage resumes from what is before it"
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in sorted(file.keys())}
+        about = json.loads(metadata["about"])
+    except FileNotFoundError:
+        raise CheckpointError(f"checkpoint {path} does not exist: run the stage first") from None
+    except (SafetensorError, KeyError, ValueError, OSError) as error:
+        raise CheckpointError(f"checkpoint {path} is corrupt or cut off ({error}): {advice}") from (
+            None
+        )
+    if metadata.get("checksum") != str(_checksum(tensors)):
+        raise CheckpointError(f"checkpoint {path} is corrupt (its checksum is off): {advice}")
+    return tensors, about
+
+
+def _checksum(tensors: dict[str, Tensor]) -> int:
+    checksum = 0
+    for name, tensor in tensors.items():
+        checksum = zlib.crc32(name.encode(), checksum)
+        checksum = zlib.crc32(tensor.reshape(-1).view(torch.uint8).numpy(), checksum)
+    return checksum
+
+
+def optimiser_tensors(optimiser: Optimizer) -> dict[str, Tensor]:
+    """The optimiser's state as flat names: `optimiser.<parameter number>.<what>`."""
+    state = optimiser.state_dict()["state"]
+    return {
+        f"optimiser.{number}.{what}": tensor
+        for number, entry in state.items()
+        for what, tensor in entry.items()
+    }
+
+
+def restore_optimiser(optimiser: Optimizer, tensors: dict[str, Tensor]) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        if name.startswith("optimiser."):
+            _, number, what = name.split(".", 2)
+            state.setdefault(int(number), {})[what] = tensor
+    whole = optimiser.state_dict()
+    optimiser.load_state_dict({**whole, "state": state})

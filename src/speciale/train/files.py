@@ -1,0 +1,69 @@
+"""Whole files or none: write a temporary file beside the target, fsync, rename, fsync the folder.
+POSIX rename(2) swaps the name in one step: a reader or a crash sees the old file or the new one."""
+
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from speciale.errors import SpecialeError
+
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+
+
+@contextmanager
+def open_atomic(path: str | Path) -> Iterator[BinaryIO]:
+    """Yield a binary, seekable file that takes the name `path` when the block ends without error.
+
+    Missing parent folders are made; a symbolic link is followed, so the link itself stays.
+    After any error the temporary file is gone and what stood at `path` is untouched. Raises
+    SpecialeError where the system refuses: a full disk, no permission, a folder at `path`.
+    """
+    target = Path(os.path.realpath(path))
+    # A random short name: writers of the same target never share it, and it always fits the
+    # file system's limit on names.
+    temp = target.parent / f".{secrets.token_hex(8)}.tmp"
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with open(temp, "xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temp, target)
+        _sync_folder(target.parent)
+    except OSError as error:
+        raise SpecialeError(_sentence(path, error)) from error
+    finally:
+        # After the rename there is none. Where its folder cannot be reached there is none either.
+        with suppress(OSError):
+            temp.unlink()
+
+
+def write_atomic(path: str | Path, data: bytes | str) -> None:
+    """Write `data` (text as UTF-8) to `path`, whole or not at all. Errors as in open_atomic."""
+    with open_atomic(path) as file:
+        file.write(data.encode() if isinstance(data, str) else data)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the rename itself durable: the name lives in the folder, not in the file."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _sentence(path: str | Path, error: OSError) -> str:
+    if error.errno in _FULL:
+        return (
+            f"The disk or quota was full while writing {path}: free some space, "
+            "or name a run folder on another disk, and run the command again."
+        )
+    return (
+        f"Could not write {path} ({error.strerror or error}): "
+        "check that its folder is one that you may write to."
+    )

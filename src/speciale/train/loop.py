@@ -1,0 +1,207 @@
+"""The loop that every stage runs: batch, losses, clip, step, balance, measure, checkpoint.
+
+A step is a pure function of model, optimiser, seed and step number, so a killed stage continues
+from its last checkpoint to the same bits. Expert biases follow the load of each step (V3 report,
+2.1.2, auxiliary-loss-free balancing).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from speciale.errors import CheckpointError, TrainingError
+from speciale.model import Transformer
+from speciale.model.checkpoint import load_state
+from speciale.model.moe import Moe
+from speciale.train.checkpointing import (
+    load_tensors,
+    optimiser_tensors,
+    restore_optimiser,
+    save_tensors,
+)
+from speciale.train.flops import training_flops
+from speciale.train.objective import Batch, Losses
+from speciale.train.optimiser import (
+    build_optimiser,
+    indexer_parameters,
+    learning_rate,
+    main_parameters,
+)
+from speciale.train.progress import task
+from speciale.train.recipe import STAGES, StageName
+from speciale.train.run import Run, peak_memory_mb
+
+_CHECKPOINT_EVERY = 20.0  # seconds
+_LOG_EVERY = 10  # steps
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """What makes one stage differ from another."""
+
+    name: StageName
+    batch: Callable[[int], Batch]  # step -> batch, a pure function
+    losses: Callable[[Transformer, Batch], Losses]
+    validate: Callable[[Transformer], dict]  # extra facts every `valid_every` steps
+    indexer_only: bool = False
+    uses_mtp: bool = True
+
+
+def run_stage(run: Run, plan: StagePlan, peak_gflops: float) -> None:
+    """Runs one stage from the end of the stage before it, or from its own last checkpoint.
+
+    Raises TrainingError where the loss stops being finite, CheckpointError for what it reads.
+    """
+    if run.finished(plan.name).exists():
+        return
+    settings = run.recipe.stage(plan.name)
+    model = Transformer(run.config)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(not plan.indexer_only or ".indexer." in name)
+    groups = [g for g in (main_parameters(model), indexer_parameters(model)) if g[0].requires_grad]
+    optimiser = build_optimiser([p for group in groups for p in group], settings)
+    first, spent = _restore(run, plan.name, model, optimiser)
+    run.forget(plan.name, after_step=first)
+    tokens_per_step = settings.batch_size * run.recipe.data.context
+    uses_mtp = plan.uses_mtp and settings.mtp_weight > 0
+    flops = training_flops(run.config, plan.name, run.recipe.data.context, uses_mtp)
+
+    start = last_save = last_log = time.monotonic()
+    load_sum: list[Tensor] = []
+    with task(plan.name, settings.steps, first) as progress:
+        for step in range(first, settings.steps):
+            losses = plan.losses(model, plan.batch(step))
+            _check_finite(run, plan.name, step, losses)
+            losses.total.backward()
+            norm = sum(float(nn.utils.clip_grad_norm_(g, settings.gradient_clip)) for g in groups)
+            for group in optimiser.param_groups:
+                group["lr"] = learning_rate(settings, step)
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
+            loads = [_load(ids, run.config.n_routed_experts) for ids in losses.routing]
+            if not plan.indexer_only:
+                _rebalance(model, loads, settings.bias_speed)
+            load_sum = [a + b for a, b in zip(load_sum, loads)] if load_sum else loads
+
+            done = step + 1
+            now = time.monotonic()
+            seconds = spent + now - start
+            if done % _LOG_EVERY == 0 or done == settings.steps:
+                steps = (done - 1) % _LOG_EVERY + 1 if done > first + _LOG_EVERY else done - first
+                rate = steps * tokens_per_step / max(now - last_log, 1e-9)
+                mfu = rate * flops / (peak_gflops * 1e9)
+                last_log = now
+                run.log(
+                    kind="train",
+                    stage=plan.name,
+                    step=done,
+                    tokens=done * tokens_per_step,
+                    **losses.parts,
+                    lr=optimiser.param_groups[0]["lr"],
+                    grad_norm=norm,
+                    tokens_per_second=rate,
+                    mfu=mfu,
+                    seconds=seconds,
+                    expert_load=[(x / x.sum()).tolist() for x in load_sum],
+                )
+                load_sum = []
+                text = f"{_words(losses.parts)} · {rate:,.0f} tok/s · MFU {mfu:.0%}"
+                progress.advance(done - progress.done, text)
+            if done % run.recipe.evaluation.valid_every == 0 or done == settings.steps:
+                facts = plan.validate(model)
+                run.log(kind="valid", stage=plan.name, step=done, **facts)
+            if now - last_save > _CHECKPOINT_EVERY and done < settings.steps:
+                _save(run, plan.name, model, optimiser, done, spent + time.monotonic() - start)
+                last_save = time.monotonic()
+    seconds = spent + time.monotonic() - start
+    tokens = settings.steps * tokens_per_step
+    run.log(
+        kind="stage",
+        stage=plan.name,
+        seconds=seconds,
+        tokens=tokens,
+        steps=settings.steps,
+        flops=tokens * flops,
+        mfu=tokens * flops / seconds / (peak_gflops * 1e9),
+        peak_memory_mb=peak_memory_mb(),
+    )
+    save_tensors(run.finished(plan.name), model.state_dict(), {"stage": plan.name})
+    run.partial(plan.name).unlink(missing_ok=True)
+
+
+def stage_model(run: Run, stage: StageName) -> Transformer:
+    """The model at the end of a finished stage."""
+    model = Transformer(run.config)
+    tensors, _ = load_tensors(run.finished(stage))
+    load_state(model, tensors, where=str(run.finished(stage)))
+    return model.eval()
+
+
+def _restore(
+    run: Run, stage: StageName, model: Transformer, optimiser: torch.optim.Optimizer
+) -> tuple[int, float]:
+    """Loads where to start; returns the steps done and the seconds they took."""
+    partial = run.partial(stage)
+    if partial.exists():
+        tensors, about = load_tensors(partial)
+        weights = {n: t for n, t in tensors.items() if not n.startswith("optimiser.")}
+        load_state(model, weights, where=str(partial))
+        restore_optimiser(optimiser, tensors)
+        return about["step"], about["seconds"]
+    before = STAGES.index(stage) - 1
+    if before < 0:
+        model.initialise(run.recipe.seed)
+        return 0, 0.0
+    path = run.finished(STAGES[before])
+    if not path.exists():
+        raise CheckpointError(
+            f"stage {stage!r} continues {STAGES[before]!r}, which {run.folder} has not finished: "
+            f"run `speciale train {STAGES[before]}` first"
+        )
+    tensors, _ = load_tensors(path)
+    load_state(model, tensors, where=str(path))
+    return 0, 0.0
+
+
+def _save(
+    run: Run,
+    stage: StageName,
+    model: Transformer,
+    optimiser: torch.optim.Optimizer,
+    step: int,
+    seconds: float,
+) -> None:
+    tensors = {**model.state_dict(), **optimiser_tensors(optimiser)}
+    save_tensors(run.partial(stage), tensors, {"stage": stage, "step": step, "seconds": seconds})
+
+
+def _check_finite(run: Run, stage: StageName, step: int, losses: Losses) -> None:
+    for what, value in losses.parts.items():
+        if not math.isfinite(value):
+            raise TrainingError(
+                f"{what} became {value} in stage {stage!r} at step {step}: lower "
+                f"{stage}.learning_rate (now {run.recipe.stage(stage).learning_rate}) in the recipe "
+                "and start a new run; the last good checkpoint was kept"
+            )
+
+
+def _load(ids: Tensor, experts: int) -> Tensor:
+    """Tokens per expert, [E], from expert ids [B, T, K]."""
+    return ids.flatten().bincount(minlength=experts).float()
+
+
+def _rebalance(model: Transformer, loads: list[Tensor], speed: float) -> None:
+    routers = [block.mlp.gate for block in model.layers if isinstance(block.mlp, Moe)]
+    for router, load in zip(routers, loads):  # the MTP block, last, may not have run
+        router.rebalance(load, speed)
+
+
+def _words(parts: dict[str, float]) -> str:
+    names = {"loss": "loss", "mtp_loss": "mtp", "indexer_kl": "kl"}
+    return " ".join(f"{names[key]} {value:.3f}" for key, value in parts.items())

@@ -1,0 +1,174 @@
+"""A recipe: one TOML file that says everything a run does, checked before anything starts.
+
+`speciale/recipes/` holds the built-in ones; any value can be overridden with `--set key=value`.
+The resolved recipe is saved with the run, so that a run can be repeated from its folder alone.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from speciale.errors import ConfigError
+from speciale.model.config import ModelConfig
+
+StageName = Literal["pretrain", "warmup", "sparse", "sft"]
+STAGES: tuple[StageName, ...] = ("pretrain", "warmup", "sparse", "sft")
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Data(_Table):
+    sources: list[str] = ["stdlib", "usr-share-doc"]  # or paths: folder, .jsonl, .parquet
+    text_megabytes: float = Field(12, gt=0)  # text read at most, drawn evenly over all documents
+    context: int = Field(512, ge=16)  # tokens of a training sequence
+    problem_share: float = Field(0.5, ge=0, lt=1)  # share of problems in the pre-training tokens
+    families: dict[str, int] = {}  # reasoning-gym family = level
+    conversations: int = Field(20000, ge=1)  # of the supervised stage
+    docstring_share: float = Field(0.1, ge=0, le=1)  # of the conversations: about the library
+
+
+class Stage(_Table):
+    steps: int = Field(ge=1)
+    batch_size: int = Field(8, ge=1)  # sequences of `context` tokens
+    learning_rate: float = Field(gt=0)  # peak
+    warmup_share: float = Field(0.05, ge=0, le=1)  # of the steps: linear rise
+    decay_share: float = Field(0.3, ge=0, le=1)  # of the steps: linear fall, at the end
+    final_share: float = Field(0.1, ge=0, le=1)  # of the peak learning rate: where the fall ends
+    weight_decay: float = Field(0.1, ge=0)
+    gradient_clip: float = Field(1.0, gt=0)  # largest gradient norm, model and indexer apart
+    mtp_weight: float = Field(0.3, ge=0)  # lambda of V3 report, equation 25
+    bias_speed: float = Field(0.001, ge=0)  # gamma of V3 report, 2.1.2: step of the expert bias
+
+
+class Evaluation(_Table):
+    valid_sequences: int = Field(16, ge=1)
+    valid_every: int = Field(100, ge=1)  # steps
+    problems_per_family: int = Field(50, ge=1)
+    max_new_tokens: int = Field(96, ge=1)
+
+
+class Recipe(_Table):
+    name: str
+    seed: int = Field(0, ge=0)
+    model: dict[str, Any]  # Hugging Face's keys
+    data: Data
+    pretrain: Stage
+    warmup: Stage
+    sparse: Stage
+    sft: Stage
+    evaluation: Evaluation = Evaluation()
+
+    @field_validator("model")
+    @classmethod
+    def _known_keys(cls, values: dict[str, Any]) -> dict[str, Any]:
+        unknown = values.keys() - ModelConfig.model_fields.keys()
+        if unknown:
+            raise ValueError(f"unknown key {min(unknown)!r}")
+        return values
+
+    def stage(self, name: StageName) -> Stage:
+        return getattr(self, name)
+
+    def model_config_checked(self) -> ModelConfig:
+        """The model's configuration; ConfigError if it cannot be trained with this data."""
+        config = ModelConfig.from_dict(self.model, where=f"recipe {self.name!r}, [model]")
+        if config.index_topk >= self.data.context:
+            raise ConfigError(
+                f"recipe {self.name!r}: index_topk {config.index_topk} is not below the training "
+                f"context of {self.data.context} tokens, so nothing would be sparse: lower it"
+            )
+        if self.data.context > config.max_position_embeddings:
+            raise ConfigError(
+                f"recipe {self.name!r}: data.context {self.data.context} is more than "
+                f"max_position_embeddings {config.max_position_embeddings}"
+            )
+        return config
+
+    def to_toml(self) -> str:
+        """The resolved recipe, all defaults written out; `read_recipe` reads it back."""
+        values = self.model_dump()
+        lines = [f"{k} = {_toml(v)}" for k, v in values.items() if not isinstance(v, dict)]
+        for table, content in values.items():
+            if isinstance(content, dict):
+                lines += ["", f"[{table}]"]
+                lines += [f"{k} = {_toml(v)}" for k, v in content.items() if v is not None]
+        return "\n".join(lines) + "\n"
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{k} = {_toml(v)}" for k, v in value.items()) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(_toml(v) for v in value) + "]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def builtin_recipes() -> list[str]:
+    files = resources.files("speciale.recipes").iterdir()
+    return sorted(f.name.removesuffix(".toml") for f in files if f.name.endswith(".toml"))
+
+
+def read_recipe(name_or_path: str, overrides: list[str] | None = None) -> Recipe:
+    """A built-in recipe by name, or a TOML file by path, with `table.key=value` overrides.
+
+    Raises ConfigError naming the key, its value and the file.
+    """
+    if name_or_path in builtin_recipes():
+        text = (resources.files("speciale.recipes") / f"{name_or_path}.toml").read_text("utf-8")
+        where = f"recipe {name_or_path!r}"
+    else:
+        where = f"recipe {name_or_path}"
+        try:
+            text = Path(name_or_path).read_text("utf-8")
+        except (OSError, UnicodeDecodeError):
+            raise ConfigError(
+                f"there is no recipe {name_or_path!r}: give a TOML file or one of "
+                f"{', '.join(builtin_recipes())}"
+            ) from None
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{where} is not TOML: {error}") from None
+    for override in overrides or []:
+        _override(values, override)
+    try:
+        recipe = Recipe.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(f"{where}: {_first_problem(error)}") from None
+    recipe.model_config_checked()
+    return recipe
+
+
+def _override(values: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals:
+        raise ConfigError(f"--set {override!r} is not of the form key=value, such as seed=1")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()  # a bare word is a string
+    *tables, last = key.strip().split(".")
+    for table in tables:
+        values = values.setdefault(table, {})
+        if not isinstance(values, dict):
+            raise ConfigError(f"--set {override!r}: {table!r} is a value, not a table")
+    values[last] = value
+
+
+def _first_problem(error: ValidationError) -> str:
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return f"unknown key {key!r}: remove it or mend its spelling"
+    if first["type"] == "missing":
+        return f"{key!r} is missing: add it"
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{key} = {first['input']!r} is wrong: {message}"
