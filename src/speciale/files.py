@@ -1,47 +1,66 @@
-"""Files that are whole or absent: written beside their place, synced, then renamed into it."""
+"""Whole files or none: write a temporary file beside the target, fsync, rename, fsync the folder.
+
+POSIX rename(2) swaps the name in one step: a reader or a crash sees the old file or the new one.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
+import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from speciale.errors import SpecialeError
 
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+
 
 @contextmanager
-def atomic(path: Path) -> Iterator[Path]:
-    """Yields a temporary path to write to; it becomes `path` only if the block succeeds.
+def atomic(path: str | Path) -> Iterator[Path]:
+    """Yields a path to write to, for libraries that open files themselves.
 
-    Raises SpecialeError for a full or unwritable disk; the old file, if any, is then untouched.
+    What was written there takes the name `path` when the block ends without error. Missing parent
+    folders are made; a symbolic link is followed, so the link itself stays. After any error the
+    temporary file is gone and what stood at `path` is untouched. Raises SpecialeError where the
+    system refuses: a full disk, no permission, a folder at `path`.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    target = Path(os.path.realpath(path))
+    # A random short name: writers of the same target never share it, and it always fits the
+    # file system's limit on names.
+    temp = target.parent / f".{secrets.token_hex(8)}.tmp"
     try:
-        yield temporary
-        with open(temporary, "rb") as file:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        yield temp
+        with open(temp, "rb") as file:
             os.fsync(file.fileno())
-        os.replace(temporary, path)
-        _sync_folder(path.parent)
-    except BaseException as error:
-        temporary.unlink(missing_ok=True)
-        if _is_disk_full(error):
-            raise SpecialeError(
-                f"no space left while writing {path}: free some disk space or choose another "
-                "folder, then run the same command again; what was written before is intact"
-            ) from error
-        if isinstance(error, PermissionError):
-            raise SpecialeError(f"{path} cannot be written ({error}): choose another folder") from (
-                error
-            )
+        os.replace(temp, target)
+        _sync_folder(target.parent)
+    except OSError as error:
+        raise SpecialeError(_sentence(path, error)) from error
+    except Exception as error:
+        if _full_in_words(error):
+            raise SpecialeError(_sentence(path, OSError(errno.ENOSPC, str(error)))) from error
         raise
+    finally:
+        # After the rename there is none. Where its folder cannot be reached there is none either.
+        with suppress(OSError):
+            temp.unlink()
 
 
-def write_atomic(path: Path, data: str | bytes) -> None:
-    """Writes a whole small file by way of `atomic`."""
-    with atomic(path) as temporary:
-        temporary.write_bytes(data.encode() if isinstance(data, str) else data)
+@contextmanager
+def open_atomic(path: str | Path) -> Iterator[BinaryIO]:
+    """Yields a binary, seekable file that takes the name `path`; otherwise as `atomic`."""
+    with atomic(path) as temp, open(temp, "xb") as file:
+        yield file
+
+
+def write_atomic(path: str | Path, data: bytes | str) -> None:
+    """Writes `data` (text as UTF-8) to `path`, whole or not at all. Errors as in `atomic`."""
+    with open_atomic(path) as file:
+        file.write(data.encode() if isinstance(data, str) else data)
 
 
 def make_folder(path: Path) -> Path:
@@ -49,20 +68,31 @@ def make_folder(path: Path) -> Path:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise SpecialeError(f"folder {path} cannot be created ({error.strerror})") from error
+        raise SpecialeError(_sentence(path, error)) from error
     return path
 
 
-def _is_disk_full(error: BaseException) -> bool:
-    """ENOSPC, also where a library reports it only in words (safetensors does)."""
-    if isinstance(error, OSError):
-        return error.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error)
-    return "No space left" in str(error) or "os error 28" in str(error)
-
-
 def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+    """Makes the rename itself durable: the name lives in the folder, not in the file."""
+    handle = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        os.fsync(handle)
     finally:
-        os.close(descriptor)
+        os.close(handle)
+
+
+def _full_in_words(error: Exception) -> bool:
+    """safetensors reports a full disk as an error of its own, with the system's words in it."""
+    return any(f"os error {code}" in str(error) for code in _FULL)
+
+
+def _sentence(path: str | Path, error: OSError) -> str:
+    if error.errno in _FULL:
+        return (
+            f"The disk or quota was full while writing {path}: free some space, "
+            "or name a run folder on another disk, and run the command again."
+        )
+    return (
+        f"Could not write {path} ({error.strerror or error}): "
+        "check that its folder is one that you may write to."
+    )

@@ -13,12 +13,12 @@ from itertools import islice
 from tokenizers import Tokenizer
 
 from speciale.chat import EOS, THINK_CLOSE, encode
+from speciale.chat.tokenizer import load_tokenizer
 from speciale.engine.generate import complete
 from speciale.files import write_atomic
 from speciale.model import Transformer
 from speciale.tasks import Problem, docstring_questions, problems, score
 from speciale.train.loop import stage_model
-from speciale.train.prepare import load_tokenizer
 from speciale.train.progress import Task, task
 from speciale.train.run import Run
 from speciale.train.stages import valid_loss

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from speciale.chat.tokenizer import save_tokenizer
 from speciale.evals.report import write_report
 from speciale.evals.results import evaluate
 from speciale.model import save_model
-from speciale.train.bpe import save_tokenizer
 from speciale.train.loop import stage_model
 from speciale.train.prepare import prepare
 from speciale.train.progress import console, task

@@ -53,5 +53,3 @@ class Cache:
         for layer in self.layers:
             if layer.length:
                 layer.keep_rows(rows)
-
-

@@ -79,13 +79,12 @@ def save_model(model: Transformer, folder: str | Path, layout: Layout = "release
 def load_state(model: Transformer, tensors: dict[str, Tensor], where: str) -> None:
     """Copies tensors (our names) into the model; CheckpointError names what does not fit."""
     own = model.state_dict()
-    if not any(name.startswith(f"layers.{model.config.num_hidden_layers}.") for name in tensors):
+    mtp_prefix = f"layers.{model.config.num_hidden_layers}."
+    if model.mtp is not None and not any(name.startswith(mtp_prefix) for name in tensors):
         # transformers' checkpoints have no MTP layer: drop ours rather than invent weights
-        if model.mtp is not None:
-            del model.layers[-1]
-            update = {"num_nextn_predict_layers": 0}
-            model.config = model.config.model_copy(update=update)
-            own = model.state_dict()
+        del model.layers[-1]
+        model.config = model.config.model_copy(update={"num_nextn_predict_layers": 0})
+        own = model.state_dict()
     missing, unknown = sorted(own.keys() - tensors.keys()), sorted(tensors.keys() - own.keys())
     if missing or unknown:
         what = f"lacks {missing[0]!r}" if missing else f"holds {unknown[0]!r}, which it should not"
@@ -155,7 +154,9 @@ def _packed(tensors: dict[str, Tensor], folder: Path) -> dict[str, Tensor]:
         for kind in ("gate_proj", "up_proj", "down_proj"):
             found = kinds.get(kind, {})
             if sorted(found) != list(range(max(len(k) for k in kinds.values()))):
-                raise CheckpointError(f"{folder}: {prefix} lacks some {kind} weights: copy it again")
+                raise CheckpointError(
+                    f"{folder}: {prefix} lacks some {kind} weights: copy it again"
+                )
             stacks[kind] = torch.stack([found[e] for e in range(len(found))])  # [E, ., .]
         result[f"{prefix}.gate_up_proj"] = torch.cat((stacks["gate_proj"], stacks["up_proj"]), 1)
         result[f"{prefix}.down_proj"] = stacks["down_proj"]

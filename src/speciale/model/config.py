@@ -85,7 +85,7 @@ class ModelConfig(BaseModel):
             ),
             (
                 self.qk_rope_head_dim % 2 == 0,
-                f"qk_rope_head_dim is {self.qk_rope_head_dim}, but rotary pairs need an even number",
+                f"qk_rope_head_dim is {self.qk_rope_head_dim}, but rotary pairs need it even",
             ),
             (
                 self.index_head_dim >= self.qk_rope_head_dim,
@@ -149,10 +149,14 @@ class ModelConfig(BaseModel):
         if layer_types is not None:
             dense = layer_types.count("dense")
             if layer_types != ["dense"] * dense + ["sparse"] * (len(layer_types) - dense):
-                raise ConfigError(f"{where}: mlp_layer_types must be dense layers, then sparse ones")
+                raise ConfigError(
+                    f"{where}: mlp_layer_types must be dense layers, then sparse ones"
+                )
             values["first_k_dense_replace"] = dense
         if values.get("tie_word_embeddings"):
-            raise ConfigError(f"{where}: tie_word_embeddings is true, DeepSeek-V3.2's head is its own")
+            raise ConfigError(
+                f"{where}: tie_word_embeddings is true, DeepSeek-V3.2's head is its own"
+            )
         try:
             return cls(**values)
         except ValidationError as error:

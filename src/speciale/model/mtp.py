@@ -1,8 +1,8 @@
 """Multi-token prediction: one more decoder block that predicts token t+2.
 
-h'_t = M [RMSNorm(Emb(x_{t+1})); RMSNorm(h_t)] with h_t behind the main model's final norm; embedding
-and head are shared (V3 report, 2.2). The report writes the two halves the other way round; the
-released weights have the embedding first (as vLLM, SGLang and TensorRT-LLM load them): so here.
+h'_t = M [RMSNorm(Emb(x_{t+1})); RMSNorm(h_t)] with h_t behind the main model's final norm;
+embedding and head are shared (V3 report, 2.2). The report writes the two halves the other way
+round; the released weights have the embedding first (so vLLM, SGLang, TensorRT-LLM): as here.
 """
 
 from __future__ import annotations

@@ -1,19 +1,16 @@
 """A byte-level BPE tokenizer after DeepSeek-V3's (arXiv:2412.19437, section 4.1), trained here.
 Text is cut into digits, CJK runs and words; inside these, frequent pairs of tokens are merged."""
 
-import hashlib
 import json
 import re
 from collections.abc import Iterable
-from pathlib import Path
 
 from tokenizers import Regex, Tokenizer, decoders, pre_tokenizers
 from tokenizers.models import BPE
 from tokenizers.trainers import BpeTrainer
 
 from speciale.chat.markers import BOS, EOS, PAD, SPECIAL_TOKENS
-from speciale.errors import CheckpointError, ConfigError
-from speciale.train.files import write_atomic
+from speciale.errors import ConfigError
 
 SMALLEST_VOCAB = 256 + len(SPECIAL_TOKENS)
 
@@ -32,9 +29,6 @@ _WORD = "|".join(
         r"\s+",
     ]
 )
-# What decides which ids a text gets; the rest of tokenizer.json (padding and truncation) may
-# change while a tokenizer is in use.
-_CONTENTS = ("added_tokens", "normalizer", "pre_tokenizer", "model")
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
@@ -76,41 +70,3 @@ def _with_v3_flags(tokenizer: Tokenizer) -> Tokenizer:
     for token in contents["added_tokens"]:
         token["special"] = token["content"] in (BOS, EOS, PAD)
     return Tokenizer.from_str(json.dumps(contents))
-
-
-def save_tokenizer(tokenizer: Tokenizer, folder: str | Path) -> None:
-    """Write tokenizer.json and tokenizer_config.json, which transformers' AutoTokenizer loads."""
-    folder = Path(folder)
-    config = {
-        "tokenizer_class": "PreTrainedTokenizerFast",
-        "bos_token": BOS,
-        "eos_token": EOS,
-        "pad_token": PAD,
-        "clean_up_tokenization_spaces": False,
-    }
-    write_atomic(folder / "tokenizer_config.json", json.dumps(config, indent=2, ensure_ascii=False))
-    write_atomic(folder / "tokenizer.json", tokenizer.to_str(pretty=True))
-
-
-def load_tokenizer(folder: str | Path) -> Tokenizer:
-    """Read `folder`/tokenizer.json. Raises CheckpointError where it is missing or corrupt."""
-    path = Path(folder) / "tokenizer.json"
-    try:
-        return Tokenizer.from_str(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise CheckpointError(
-            f"There is no readable tokenizer at {path} ({error.strerror}): "
-            "give the folder of a run or of a converted checkpoint."
-        ) from error
-    except Exception as error:  # tokenizers raises a bare Exception for whatever it cannot parse
-        raise CheckpointError(
-            f"The tokenizer {path} is corrupt ({error}): "
-            "copy it again from where it was made, or train it anew."
-        ) from error
-
-
-def fingerprint(tokenizer: Tokenizer) -> str:
-    """16 hex digits that two tokenizers share only if they give every text the same ids."""
-    contents = json.loads(tokenizer.to_str())
-    decisive = json.dumps({key: contents[key] for key in _CONTENTS}, sort_keys=True)
-    return hashlib.sha256(decisive.encode()).hexdigest()[:16]

@@ -61,9 +61,7 @@ def _solution(problem: Problem, mode: str) -> dict:
     return message
 
 
-def tokenise(
-    tokenizer: Tokenizer, messages: list[dict], mode: str
-) -> tuple[list[int], list[bool]]:
+def tokenise(tokenizer: Tokenizer, messages: list[dict], mode: str) -> tuple[list[int], list[bool]]:
     """Token ids of a conversation and which of them the model must produce.
 
     An answer is learnt where the prompt before it, as served, is a prefix of the whole text: so
@@ -80,7 +78,10 @@ def tokenise(
         with_answer = encode(messages[: n + 1], thinking_mode=mode)
         if not whole.startswith(with_answer):
             continue
-        for start, stop, learnt in ((at, len(prompt), False), (len(prompt), len(with_answer), True)):
+        for start, stop, learnt in (
+            (at, len(prompt), False),
+            (len(prompt), len(with_answer), True),
+        ):
             piece = tokenizer.encode(whole[start:stop], add_special_tokens=False).ids
             ids += piece
             learn += [learnt] * len(piece)
@@ -135,7 +136,9 @@ class PackedConversations:
         total = len(self._rows)
         places = range(step * batch_size, (step + 1) * batch_size)
         rows = [_shuffled(seed, place // total, total)[place % total] for place in places]
-        ids, samples, learn = (torch.from_numpy(self._rows[rows, n].astype(np.int64)) for n in range(3))
+        ids, samples, learn = (
+            torch.from_numpy(self._rows[rows, n].astype(np.int64)) for n in range(3)
+        )
         return Batch(ids, documents=samples, learn=learn.bool())
 
 
@@ -146,5 +149,7 @@ def _shuffled(seed: int, epoch: int, total: int) -> np.ndarray:
     key = (seed, epoch, total)
     if key not in _ORDERS:
         _ORDERS.clear()
-        _ORDERS[key] = np.argsort(np.random.PCG64([seed, epoch, 1]).random_raw(total), kind="stable")
+        _ORDERS[key] = np.argsort(
+            np.random.PCG64([seed, epoch, 1]).random_raw(total), kind="stable"
+        )
     return _ORDERS[key]

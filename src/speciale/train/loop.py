@@ -186,8 +186,8 @@ def _check_finite(run: Run, stage: StageName, step: int, losses: Losses) -> None
         if not math.isfinite(value):
             raise TrainingError(
                 f"{what} became {value} in stage {stage!r} at step {step}: lower "
-                f"{stage}.learning_rate (now {run.recipe.stage(stage).learning_rate}) in the recipe "
-                "and start a new run; the last good checkpoint was kept"
+                f"{stage}.learning_rate (now {run.recipe.stage(stage).learning_rate}) in the "
+                "recipe and start a new run; the last good checkpoint was kept"
             )
 
 

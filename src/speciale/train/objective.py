@@ -1,8 +1,8 @@
 """The losses of the four stages: next token, multi-token prediction, and the indexer's KL.
 
 Pre-training: L + lambda L_MTP, dense (V3 report, 2.2). Warm-up: KL alone, dense. Sparse and
-supervised: L + lambda L_MTP + KL over the selected set (V3.2-Exp report, 2.1.1); since the indexer's
-input is detached, the sum trains each part by its own loss only.
+supervised: L + lambda L_MTP + KL over the selected set (V3.2-Exp report, 2.1.1); since the
+indexer's input is detached, the sum trains each part by its own loss only.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 
 from speciale.chat.markers import BOS, EOS
 from speciale.errors import ConfigError, DataError
-from speciale.train.files import open_atomic
+from speciale.files import open_atomic
 
 # The file: a header of this many bytes (JSON, filled up with spaces), then the token ids.
 _HEADER_BYTES = 256

@@ -12,9 +12,10 @@ from collections.abc import Iterable, Iterator
 
 from tokenizers import Tokenizer
 
+from speciale.chat.tokenizer import fingerprint, load_tokenizer, save_tokenizer
 from speciale.errors import ConfigError, DataError
 from speciale.tasks import problems
-from speciale.train.bpe import fingerprint, load_tokenizer, save_tokenizer, train_tokenizer
+from speciale.train.bpe import train_tokenizer
 from speciale.train.conversations import pack_conversations
 from speciale.train.packing import PackedTokens, document_tokens, write_tokens
 from speciale.train.progress import Task, task
@@ -22,7 +23,7 @@ from speciale.train.run import Run
 from speciale.train.sources import documents
 
 _TOKENIZER_BYTES = 4_000_000  # text that the tokenizer is trained on, at most
-_VALID_ONE_IN = 50  # documents
+_VALID_ONE_IN = 25  # documents
 
 
 def prepare(run: Run) -> Tokenizer:

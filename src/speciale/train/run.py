@@ -1,9 +1,9 @@
 """A run is a folder: recipe, facts, data, metrics, checkpoints, the model, results, report.
 
-    recipe.toml run.json metrics.jsonl results.json report.html
-    data/    tokenizer.json train.tokens valid.tokens chat.npy
-    stages/  pretrain.safetensors ... (finished) and pretrain.part.safetensors (under way)
-    model/   the finished model, an HF-layout folder with its tokenizer
+recipe.toml run.json metrics.jsonl results.json report.html
+data/    tokenizer.json train.tokens valid.tokens chat.npy
+stages/  pretrain.safetensors ... (finished) and pretrain.part.safetensors (under way)
+model/   the finished model, an HF-layout folder with its tokenizer
 """
 
 from __future__ import annotations
@@ -159,5 +159,3 @@ def peak_memory_mb() -> float:
 
     unit = 1 if platform.system() == "Darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
-
-

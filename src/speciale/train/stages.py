@@ -114,5 +114,3 @@ def recall(run: Run, model: Transformer) -> list[float]:
     trace = Trace(record_attention=True)
     model.hidden(_valid_batches(run)[0][:, :-1], attention="dense", trace=trace)
     return [indexer_recall(record, run.config.index_topk) for record in trace.attention]
-
-

@@ -4,7 +4,7 @@ import os
 import pytest
 
 from speciale.errors import SpecialeError
-from speciale.train.files import open_atomic, write_atomic
+from speciale.files import open_atomic, write_atomic
 
 
 def fail_with(code):
