@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -79,7 +80,8 @@ def speedrun(
     resolved = read_recipe(recipe, overrides)
     folder = _default_out(out, resolved.name)
     report = run_all(folder, resolved, _command())
-    print(f"report: {report.resolve()}\nchat:   speciale chat {folder}")
+    program = "speciale" if shutil.which("speciale") else sys.argv[0]  # .venv may be inactive
+    print(f"report: {report.resolve()}\nchat:   {shlex.join([program, 'chat', str(folder)])}")
 
 
 @app.command()
@@ -141,7 +143,7 @@ def chat(
       speciale chat runs/laptop
       speciale chat runs/laptop --no-think --temperature 0.7
     """
-    from speciale.engine.terminal import TerminalChat
+    from speciale.serve.terminal import TerminalChat
 
     TerminalChat(run, system, think, temperature, max_new_tokens, seed).loop()
 
@@ -153,9 +155,13 @@ def main() -> None:
     except SpecialeError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
-    except KeyboardInterrupt:
-        print("\nstopped; the same command continues from here", file=sys.stderr)
-        sys.exit(130)
+    except OSError as error:  # what no sentence of ours foresaw, such as a full standard output
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except SystemExit as stop:
+        if stop.code == 130:  # what typer makes of Ctrl-C
+            print("\nstopped; the same command continues from here", file=sys.stderr)
+        raise
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,6 +17,8 @@ from typing import BinaryIO
 from speciale.errors import SpecialeError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
+_OS_ERROR = re.compile(r"\(os error (\d+)\)")
+_TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.tmp")
 
 
 @contextmanager
@@ -41,8 +44,10 @@ def atomic(path: str | Path) -> Iterator[Path]:
     except OSError as error:
         raise SpecialeError(_sentence(path, error)) from error
     except Exception as error:
-        if _full_in_words(error):
-            raise SpecialeError(_sentence(path, OSError(errno.ENOSPC, str(error)))) from error
+        # safetensors reports a full disk as an error of its own, with the system's words in it.
+        if found := _OS_ERROR.search(str(error)):
+            code = int(found[1])
+            raise SpecialeError(_sentence(path, OSError(code, os.strerror(code)))) from error
         raise
     finally:
         # After the rename there is none. Where its folder cannot be reached there is none either.
@@ -65,11 +70,23 @@ def write_atomic(path: str | Path, data: bytes | str) -> None:
 
 def make_folder(path: Path) -> Path:
     """Creates a folder and its parents; SpecialeError says why it cannot."""
-    try:
+    with explained(path):
         path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+@contextmanager
+def explained(path: str | Path) -> Iterator[None]:
+    """Turns the system's refusal to write `path`, within the block, into a SpecialeError."""
+    try:
+        yield
     except OSError as error:
         raise SpecialeError(_sentence(path, error)) from error
-    return path
+
+
+def is_leftover(path: Path) -> bool:
+    """Whether the name is that of a temporary file, which only a killed `atomic` leaves."""
+    return _TEMPORARY.fullmatch(path.name) is not None
 
 
 def _sync_folder(folder: Path) -> None:
@@ -79,11 +96,6 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _full_in_words(error: Exception) -> bool:
-    """safetensors reports a full disk as an error of its own, with the system's words in it."""
-    return any(f"os error {code}" in str(error) for code in _FULL)
 
 
 def _sentence(path: str | Path, error: OSError) -> str:

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from configs import PARITY, random_model, tiny_config
 
+from model.configs import PARITY, random_model, tiny_config
 from speciale.model import Cache, Trace, load_model, save_model
 
 LENGTH = 41

@@ -8,14 +8,9 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from speciale.chat.markers import BOS, EOS, PAD, SPECIAL_TOKENS, USER
+from speciale.chat.tokenizer import fingerprint, load_tokenizer, save_tokenizer
 from speciale.errors import CheckpointError, ConfigError
-from speciale.train.bpe import (
-    SMALLEST_VOCAB,
-    fingerprint,
-    load_tokenizer,
-    save_tokenizer,
-    train_tokenizer,
-)
+from speciale.train.bpe import SMALLEST_VOCAB, train_tokenizer
 
 TEXTS = [
     "def add(self, other):\n    return self.value + other.value  # 2024 12345\n" * 20,

@@ -4,7 +4,6 @@ not there yet. All text of a run is escaped, and a policy in the page forbids sc
 """
 
 import json
-import os
 from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
@@ -21,6 +20,7 @@ from speciale.evals.records import (
     run_totals,
     totals,
 )
+from speciale.files import write_atomic
 
 LONG_REASONING = 1200  # characters; longer thinking starts folded
 ABSENT = "–"
@@ -98,10 +98,8 @@ def write_report(run: Path) -> Path:
     """
     page = _page(read_run(run))
     target = Path(run) / "report.html"
-    draft = target.with_suffix(".html.tmp")
     # A model can write half of a surrogate pair, which UTF-8 has no bytes for.
-    draft.write_text(page, encoding="utf-8", errors="replace")
-    os.replace(draft, target)
+    write_atomic(target, page.encode("utf-8", errors="replace"))
     return target
 
 

@@ -46,6 +46,6 @@ def finish(run: Run) -> None:
     model = stage_model(run, "sft")
     if not (run.model / "config.json").exists():
         with task("write model"):
-            save_model(model, run.model)
             save_tokenizer(prepare(run), run.model)
+            save_model(model, run.model)  # its last file, config.json, says that all is there
     evaluate(run, model)

@@ -38,6 +38,10 @@ def load_model(folder: str | Path) -> Transformer:
         folder = folder / "model"
     if not folder.exists():
         raise CheckpointError(f"{folder} does not exist: give a model folder or a finished run")
+    if (folder / "recipe.toml").exists():
+        raise CheckpointError(
+            f"the run {folder} is not finished, so it holds no model yet: run its command again"
+        )
     config = ModelConfig.read(folder)
     model = Transformer(config)
     load_state(model, _packed(_read_tensors(folder), folder), where=str(folder))
@@ -76,8 +80,14 @@ def save_model(model: Transformer, folder: str | Path, layout: Layout = "release
     config.write(folder)
 
 
-def load_state(model: Transformer, tensors: dict[str, Tensor], where: str) -> None:
-    """Copies tensors (our names) into the model; CheckpointError names what does not fit."""
+def load_state(
+    model: Transformer,
+    tensors: dict[str, Tensor],
+    where: str,
+    advice: str = "copy the weights and config.json again from one place",
+) -> None:
+    """Copies tensors (our names) into the model; CheckpointError names what does not fit, in the
+    file or folder `where`, and ends with `advice`."""
     own = model.state_dict()
     mtp_prefix = f"layers.{model.config.num_hidden_layers}."
     if model.mtp is not None and not any(name.startswith(mtp_prefix) for name in tensors):
@@ -89,14 +99,14 @@ def load_state(model: Transformer, tensors: dict[str, Tensor], where: str) -> No
     if missing or unknown:
         what = f"lacks {missing[0]!r}" if missing else f"holds {unknown[0]!r}, which it should not"
         raise CheckpointError(
-            f"{where} {what} ({len(missing)} weights missing, {len(unknown)} unknown): the weights "
-            "do not belong to its config.json; copy both again from one place"
+            f"{where} {what} ({len(missing)} weights missing, {len(unknown)} unknown) by the "
+            f"model's configuration: {advice}"
         )
     for name, tensor in tensors.items():
         if tensor.shape != own[name].shape:
             raise CheckpointError(
-                f"{where}: {name} has shape {list(tensor.shape)}, its config.json asks for "
-                f"{list(own[name].shape)}: copy both again from one place"
+                f"{where}: {name} has shape {list(tensor.shape)}, the model's configuration asks "
+                f"for {list(own[name].shape)}: {advice}"
             )
     model.load_state_dict(tensors)
 

@@ -7,26 +7,51 @@ writes the same facts with `rope_parameters` for `rope_theta` + `rope_scaling`: 
 from __future__ import annotations
 
 import json
+import reprlib
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+)
 
 from speciale.errors import CheckpointError, ConfigError
 from speciale.files import write_atomic
+
+# What is looked into before pydantic checks the rest.
+_KINDS = {"rope_parameters": dict, "rope_scaling": dict, "mlp_layer_types": list}
 
 
 class RopeScaling(BaseModel):
     """YaRN (arXiv 2309.00071) as the released model sets it."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, strict=True, allow_inf_nan=False)
 
-    factor: float
+    factor: PositiveFloat
     original_max_position_embeddings: PositiveInt
-    beta_fast: float = 32
-    beta_slow: float = 1
+    beta_fast: PositiveFloat = 32
+    beta_slow: PositiveFloat = 1
     mscale: float | None = None
     mscale_all_dim: float | None = None
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first thing that pydantic found wrong, as a sentence with its key and value."""
+    first = error.errors()[0]
+    key, value = ".".join(str(part) for part in first["loc"]), reprlib.repr(first["input"])
+    message = first["msg"].removeprefix("Value error, ")
+    if not first["loc"]:
+        return message
+    if first["type"] == "extra_forbidden":
+        return f"unknown key {key!r} (set to {value}): remove it or mend its spelling"
+    if first["type"] == "missing":
+        return f"{key!r} is missing: add it"
+    return f"{key} = {value} is wrong: {message}"
 
 
 class ModelConfig(BaseModel):
@@ -36,7 +61,7 @@ class ModelConfig(BaseModel):
     written back.
     """
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True, allow_inf_nan=False)
 
     vocab_size: PositiveInt = 129280
     hidden_size: PositiveInt = 7168
@@ -63,10 +88,10 @@ class ModelConfig(BaseModel):
     index_head_dim: PositiveInt = 128
     index_topk: PositiveInt = 2048
     max_position_embeddings: PositiveInt = 163840
-    rope_theta: float = 10000.0
+    rope_theta: PositiveFloat = 10000.0
     rope_scaling: RopeScaling | None = None
-    rms_norm_eps: float = 1e-6
-    initializer_range: float = 0.02
+    rms_norm_eps: PositiveFloat = 1e-6
+    initializer_range: NonNegativeFloat = 0.02
     bos_token_id: int | None = 0
     eos_token_id: int | None = 1
     pad_token_id: int | None = None
@@ -109,7 +134,7 @@ class ModelConfig(BaseModel):
             ),
             (
                 self.topk_group <= self.n_group,
-                f"topk_group {self.topk_group} is more than n_group {self.n_group}",
+                f"topk_group {self.topk_group} is more than n_group {self.n_group}: lower it",
             ),
             (
                 self.num_experts_per_tok <= per_group * self.topk_group,
@@ -133,14 +158,23 @@ class ModelConfig(BaseModel):
 
         Raises ConfigError with the key, the value and `where`.
         """
+        if not isinstance(values, dict):
+            raise ConfigError(f"{where}: {reprlib.repr(values)} is no table of keys and values")
         values = dict(values)
+        for key, kind in _KINDS.items():
+            if not isinstance(values.get(key), kind | None):
+                raise ConfigError(
+                    f"{where}: {key} = {reprlib.repr(values[key])} is wrong: it must be a "
+                    f"{'table' if kind is dict else kind.__name__}"
+                )
         rope = values.pop("rope_parameters", None)
         if rope:
             values["rope_theta"] = rope.get("rope_theta", 10000.0)
             values["rope_scaling"] = rope
         scaling = values.get("rope_scaling")
         if scaling:
-            kind = scaling.get("rope_type", scaling.get("type", "default"))
+            untold = "yarn" if "factor" in scaling else "default"
+            kind = scaling.get("rope_type", scaling.get("type", untold))
             if kind not in ("default", "yarn"):
                 raise ConfigError(f"{where}: rope type {kind!r} is not known; use yarn or default")
             if kind == "default":
@@ -160,11 +194,7 @@ class ModelConfig(BaseModel):
         try:
             return cls(**values)
         except ValidationError as error:
-            first = error.errors()[0]
-            key = ".".join(str(part) for part in first["loc"])
-            raise ConfigError(
-                f"{where}: {key} = {first['input']!r} is wrong: {first['msg']}"
-            ) from None
+            raise ConfigError(f"{where}: {first_problem(error)}") from None
 
     def to_dict(self) -> dict[str, Any]:
         """The keys of a released `config.json`, which transformers reads too."""
@@ -189,7 +219,7 @@ class ModelConfig(BaseModel):
         path = folder / "config.json"
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             raise CheckpointError(f"{folder} holds no config.json: is it a model folder?") from None
         except ValueError as error:
             raise CheckpointError(f"{path} is not JSON ({error}): copy it again") from None

@@ -1,7 +1,7 @@
 """Training state on disk: whole or absent, and checked when read back.
 
-One safetensors file holds model, optimiser and the step; a checksum over all tensors finds what
-the format cannot, a flipped bit. Batches are pure functions of seed and step, so no more is needed
+One safetensors file holds model, optimiser and the step; a checksum over all of them finds what the
+format cannot, a flipped bit. Batches are pure functions of seed and step, so no more is needed
 to resume bit-identically.
 """
 
@@ -25,7 +25,8 @@ from speciale.files import atomic
 def save_tensors(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
     """Writes tensors with JSON-able facts about them; atomic."""
     tensors = {name: tensor.contiguous() for name, tensor in sorted(tensors.items())}
-    metadata = {"about": json.dumps(about), "checksum": str(_checksum(tensors))}
+    # One entry: safetensors writes several in any order, and equal states must make equal files.
+    metadata = {"about": json.dumps({**about, "checksum": _checksum(about, tensors)})}
     with atomic(path) as temporary:
         save_file(tensors, temporary, metadata=metadata)
 
@@ -38,19 +39,20 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in sorted(file.keys())}
         about = json.loads(metadata["about"])
+        checksum = about.pop("checksum")
     except FileNotFoundError:
         raise CheckpointError(f"checkpoint {path} does not exist: run the stage first") from None
     except (SafetensorError, KeyError, ValueError, OSError) as error:
         raise CheckpointError(f"checkpoint {path} is corrupt or cut off ({error}): {advice}") from (
             None
         )
-    if metadata.get("checksum") != str(_checksum(tensors)):
+    if checksum != _checksum(about, tensors):
         raise CheckpointError(f"checkpoint {path} is corrupt (its checksum is off): {advice}")
     return tensors, about
 
 
-def _checksum(tensors: dict[str, Tensor]) -> int:
-    checksum = 0
+def _checksum(about: dict[str, Any], tensors: dict[str, Tensor]) -> int:
+    checksum = zlib.crc32(json.dumps(about).encode())
     for name, tensor in tensors.items():
         checksum = zlib.crc32(name.encode(), checksum)
         checksum = zlib.crc32(tensor.reshape(-1).view(torch.uint8).numpy(), checksum)

@@ -122,14 +122,31 @@ def pack_conversations(
 
 
 class PackedConversations:
+    """What `pack_conversations` wrote; DataError where it is missing, cut off or no such file."""
+
     def __init__(self, path: Path) -> None:
+        self._path = path
         try:
-            self._rows = np.load(path, mmap_mode="r")
+            self._rows = np.lib.format.open_memmap(path, mode="r")
         except (OSError, ValueError) as error:
-            raise DataError(
-                f"the packed conversations {path} cannot be read ({error}): delete the file and "
-                "run the same command again"
-            ) from None
+            raise self._unreadable(str(error)) from None
+        shape = self._rows.shape
+        if self._rows.dtype != np.int32 or len(shape) != 3 or shape[1] != 3 or shape[0] == 0:
+            raise self._unreadable(f"it holds {self._rows.dtype} {list(shape)}")
+
+    def check(self, context: int, vocab_size: int) -> None:
+        """DataError unless every row has context + 1 tokens, with ids below `vocab_size`."""
+        if self._rows.shape[2] != context + 1:
+            raise self._unreadable(f"rows of {self._rows.shape[2]} tokens, not {context} + 1")
+        ids = self._rows[:, 0]
+        if ids.min() < 0 or ids.max() >= vocab_size:
+            raise self._unreadable(f"a token id is outside 0 to {vocab_size - 1}")
+
+    def _unreadable(self, why: str) -> DataError:
+        return DataError(
+            f"the packed conversations {self._path} are corrupt or cut off ({why}): delete the "
+            "file and run the same command again"
+        )
 
     def batch(self, step: int, batch_size: int, seed: int) -> Batch:
         """Batch number `step`, a pure function of its arguments; an epoch visits every row once."""

@@ -39,6 +39,7 @@ from speciale.train.run import Run, peak_memory_mb
 
 _CHECKPOINT_EVERY = 20.0  # seconds
 _LOG_EVERY = 10  # steps
+_FOREIGN = "it is of another model: delete it and run the same command again"
 
 
 @dataclass(frozen=True)
@@ -77,9 +78,10 @@ def run_stage(run: Run, plan: StagePlan, peak_gflops: float) -> None:
     with task(plan.name, settings.steps, first) as progress:
         for step in range(first, settings.steps):
             losses = plan.losses(model, plan.batch(step))
-            _check_finite(run, plan.name, step, losses)
+            _check_finite(run, plan.name, step + 1, losses.parts)
             losses.total.backward()
             norm = sum(float(nn.utils.clip_grad_norm_(g, settings.gradient_clip)) for g in groups)
+            _check_finite(run, plan.name, step + 1, {"the gradient norm": norm})
             for group in optimiser.param_groups:
                 group["lr"] = learning_rate(settings, step)
             optimiser.step()
@@ -113,10 +115,13 @@ def run_stage(run: Run, plan: StagePlan, peak_gflops: float) -> None:
                 load_sum = []
                 text = f"{_words(losses.parts)} · {rate:,.0f} tok/s · MFU {mfu:.0%}"
                 progress.advance(done - progress.done, text)
+            saves = now - last_save > _CHECKPOINT_EVERY and done < settings.steps
+            if saves or done == settings.steps:
+                _check_finite(run, plan.name, done, {"the largest weight": _largest(model)})
             if done % run.recipe.evaluation.valid_every == 0 or done == settings.steps:
                 facts = plan.validate(model)
                 run.log(kind="valid", stage=plan.name, step=done, **facts)
-            if now - last_save > _CHECKPOINT_EVERY and done < settings.steps:
+            if saves:
                 _save(run, plan.name, model, optimiser, done, spent + time.monotonic() - start)
                 last_save = time.monotonic()
     seconds = spent + time.monotonic() - start
@@ -139,7 +144,7 @@ def stage_model(run: Run, stage: StageName) -> Transformer:
     """The model at the end of a finished stage."""
     model = Transformer(run.config)
     tensors, _ = load_tensors(run.finished(stage))
-    load_state(model, tensors, where=str(run.finished(stage)))
+    load_state(model, tensors, str(run.finished(stage)), _FOREIGN)
     return model.eval()
 
 
@@ -151,22 +156,29 @@ def _restore(
     if partial.exists():
         tensors, about = load_tensors(partial)
         weights = {n: t for n, t in tensors.items() if not n.startswith("optimiser.")}
-        load_state(model, weights, where=str(partial))
+        load_state(model, weights, str(partial), _FOREIGN)
         restore_optimiser(optimiser, tensors)
         return about["step"], about["seconds"]
-    before = STAGES.index(stage) - 1
-    if before < 0:
+    before = check_order(run, stage)
+    if before is None:
         model.initialise(run.recipe.seed)
         return 0, 0.0
-    path = run.finished(STAGES[before])
-    if not path.exists():
-        raise CheckpointError(
-            f"stage {stage!r} continues {STAGES[before]!r}, which {run.folder} has not finished: "
-            f"run `speciale train {STAGES[before]}` first"
-        )
-    tensors, _ = load_tensors(path)
-    load_state(model, tensors, where=str(path))
+    tensors, _ = load_tensors(run.finished(before))
+    load_state(model, tensors, str(run.finished(before)), _FOREIGN)
     return 0, 0.0
+
+
+def check_order(run: Run, stage: StageName) -> StageName | None:
+    """The stage that this one continues; CheckpointError where the run has not finished it."""
+    if stage == STAGES[0]:
+        return None
+    before = STAGES[STAGES.index(stage) - 1]
+    if not run.finished(before).exists() and not run.partial(stage).exists():
+        raise CheckpointError(
+            f"stage {stage!r} continues {before!r}, which {run.folder} has not finished: "
+            f"run `speciale train {before}` first"
+        )
+    return before
 
 
 def _save(
@@ -181,14 +193,19 @@ def _save(
     save_tensors(run.partial(stage), tensors, {"stage": stage, "step": step, "seconds": seconds})
 
 
-def _check_finite(run: Run, stage: StageName, step: int, losses: Losses) -> None:
-    for what, value in losses.parts.items():
+def _check_finite(run: Run, stage: StageName, step: int, values: dict[str, float]) -> None:
+    """Before the values go into a step or a checkpoint, so that the last one stays good."""
+    for what, value in values.items():
         if not math.isfinite(value):
             raise TrainingError(
                 f"{what} became {value} in stage {stage!r} at step {step}: lower "
                 f"{stage}.learning_rate (now {run.recipe.stage(stage).learning_rate}) in the "
                 "recipe and start a new run; the last good checkpoint was kept"
             )
+
+
+def _largest(model: Transformer) -> float:
+    return float(torch.stack([p.detach().abs().max() for p in model.parameters()]).max())
 
 
 def _load(ids: Tensor, experts: int) -> Tensor:

@@ -16,7 +16,7 @@ from speciale.chat.tokenizer import fingerprint, load_tokenizer, save_tokenizer
 from speciale.errors import ConfigError, DataError
 from speciale.tasks import problems
 from speciale.train.bpe import train_tokenizer
-from speciale.train.conversations import pack_conversations
+from speciale.train.conversations import PackedConversations, pack_conversations
 from speciale.train.packing import PackedTokens, document_tokens, write_tokens
 from speciale.train.progress import Task, task
 from speciale.train.run import Run
@@ -24,6 +24,7 @@ from speciale.train.sources import documents
 
 _TOKENIZER_BYTES = 4_000_000  # text that the tokenizer is trained on, at most
 _VALID_ONE_IN = 25  # documents
+_LONGEST_TEXT = 50_000  # characters of one document: a few manuals would else be most of the text
 
 
 def prepare(run: Run) -> Tokenizer:
@@ -38,6 +39,7 @@ def prepare(run: Run) -> Tokenizer:
         train, valid = _texts(run)
         if wanted[0].exists():
             tokenizer = load_tokenizer(run.data)
+            _check_tokenizer(run, tokenizer)
         else:
             with task("train tokenizer"):
                 samples = [*_examples(run, 200_000), *_head(train, _TOKENIZER_BYTES)]
@@ -51,22 +53,28 @@ def prepare(run: Run) -> Tokenizer:
         random.Random(seed).shuffle(mixed)
         _write(run, "train.tokens", mixed, tokenizer)
     tokenizer = load_tokenizer(run.data)
+    _check_tokenizer(run, tokenizer)
     if not chat.exists():
         with task("write conversations", data.conversations) as progress:
             pack_conversations(chat, tokenizer, data, seed, progress.advance)
-    _check_tokenizer(run, tokenizer)
+    # What a stage will read, now rather than after an hour.
+    for path in wanted[1:]:
+        PackedTokens(path).batch(0, 1, data.context, seed)
+    PackedConversations(chat).check(data.context, run.config.vocab_size)
     return tokenizer
 
 
 def _check_tokenizer(run: Run, tokenizer: Tokenizer) -> None:
+    """Before anything is made with it: what is there must be of the same tokenizer."""
     mark = fingerprint(tokenizer)
     for name in ("train.tokens", "valid.tokens"):
-        made_by = PackedTokens(run.data / name).fingerprint
+        path = run.data / name
+        made_by = PackedTokens(path).fingerprint if path.exists() else mark
         if made_by != mark:
             raise ConfigError(
                 f"{run.data / 'tokenizer.json'} is not the tokenizer that made {name} (its "
                 f"fingerprint is {mark}, not {made_by}): put the run's own back, or delete "
-                f"{run.data} and {run.folder / 'stages'} to start anew"
+                f"{run.folder} to start anew"
             )
 
 
@@ -84,11 +92,10 @@ def _texts(run: Run) -> tuple[list[str], list[str]]:
     for document in found:
         if left <= 0:
             break
-        left -= len(document.text)
+        text = document.text[:_LONGEST_TEXT]
+        left -= len(text)
         digest = hashlib.blake2b(f"{document.source}/{document.name}".encode()).digest()
-        (valid if digest[0] * 256 + digest[1] < 65536 // _VALID_ONE_IN else train).append(
-            document.text
-        )
+        (valid if int.from_bytes(digest) % _VALID_ONE_IN == 0 else train).append(text)
     if not valid and len(train) > 1:  # very few documents: one of them
         valid.append(train.pop())
     if not train or not valid:

@@ -15,14 +15,16 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from speciale.errors import ConfigError
-from speciale.model.config import ModelConfig
+from speciale.model.config import ModelConfig, RopeScaling, first_problem
+from speciale.tasks.families import find_family
+from speciale.train.bpe import SMALLEST_VOCAB
 
 StageName = Literal["pretrain", "warmup", "sparse", "sft"]
 STAGES: tuple[StageName, ...] = ("pretrain", "warmup", "sparse", "sft")
 
 
 class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Data(_Table):
@@ -33,6 +35,13 @@ class Data(_Table):
     families: dict[str, int] = {}  # reasoning-gym family = level
     conversations: int = Field(20000, ge=1)  # of the supervised stage
     docstring_share: float = Field(0.1, ge=0, le=1)  # of the conversations: about the library
+
+    @field_validator("families")
+    @classmethod
+    def _known_families(cls, families: dict[str, int]) -> dict[str, int]:
+        for name, level in families.items():
+            find_family(name, level)
+        return families
 
 
 class Stage(_Table):
@@ -56,7 +65,7 @@ class Evaluation(_Table):
 
 
 class Recipe(_Table):
-    name: str
+    name: str = Field(pattern=r"^\w[\w .-]*$")  # also a folder's name
     seed: int = Field(0, ge=0)
     model: dict[str, Any]  # Hugging Face's keys
     data: Data
@@ -66,20 +75,18 @@ class Recipe(_Table):
     sft: Stage
     evaluation: Evaluation = Evaluation()
 
-    @field_validator("model")
-    @classmethod
-    def _known_keys(cls, values: dict[str, Any]) -> dict[str, Any]:
-        unknown = values.keys() - ModelConfig.model_fields.keys()
-        if unknown:
-            raise ValueError(f"unknown key {min(unknown)!r}")
-        return values
-
     def stage(self, name: StageName) -> Stage:
         return getattr(self, name)
 
     def model_config_checked(self) -> ModelConfig:
         """The model's configuration; ConfigError if it cannot be trained with this data."""
         config = ModelConfig.from_dict(self.model, where=f"recipe {self.name!r}, [model]")
+        self._check_model_keys()
+        if config.vocab_size < SMALLEST_VOCAB:
+            raise ConfigError(
+                f"recipe {self.name!r}: vocab_size {config.vocab_size} has no room for the 256 "
+                f"bytes and the chat format's markers: make it {SMALLEST_VOCAB} or more"
+            )
         if config.index_topk >= self.data.context:
             raise ConfigError(
                 f"recipe {self.name!r}: index_topk {config.index_topk} is not below the training "
@@ -88,9 +95,26 @@ class Recipe(_Table):
         if self.data.context > config.max_position_embeddings:
             raise ConfigError(
                 f"recipe {self.name!r}: data.context {self.data.context} is more than "
-                f"max_position_embeddings {config.max_position_embeddings}"
+                f"max_position_embeddings {config.max_position_embeddings}: lower the one or "
+                "raise the other"
             )
         return config
+
+    def _check_model_keys(self) -> None:
+        """ModelConfig keeps keys that it does not know, for config.json; here they are mistakes."""
+        for table, values, known in (
+            ("model", self.model, ModelConfig.model_fields.keys()),
+            (
+                "model.rope_scaling",
+                self.model.get("rope_scaling") or {},
+                RopeScaling.model_fields.keys() | {"type", "rope_type"},
+            ),
+        ):
+            for key in values.keys() - known:
+                raise ConfigError(
+                    f"recipe {self.name!r}: unknown key {f'{table}.{key}'!r} (set to "
+                    f"{values[key]!r}): remove it or mend its spelling"
+                )
 
     def to_toml(self) -> str:
         """The resolved recipe, all defaults written out; `read_recipe` reads it back."""
@@ -108,7 +132,8 @@ def _toml(value: Any) -> str:
         return "{ " + ", ".join(f"{k} = {_toml(v)}" for k, v in value.items()) + " }"
     if isinstance(value, list):
         return "[" + ", ".join(_toml(v) for v in value) + "]"
-    return json.dumps(value, ensure_ascii=False)
+    # JSON's strings and numbers are TOML's, but for DEL, which TOML wants escaped.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def builtin_recipes() -> list[str]:
@@ -128,7 +153,9 @@ def read_recipe(name_or_path: str, overrides: list[str] | None = None) -> Recipe
         where = f"recipe {name_or_path}"
         try:
             text = Path(name_or_path).read_text("utf-8")
-        except (OSError, UnicodeDecodeError):
+        except UnicodeDecodeError as error:
+            raise ConfigError(f"{where} is not TOML: it is not UTF-8 text ({error})") from None
+        except (OSError, ValueError):  # ValueError: a null byte in the name
             raise ConfigError(
                 f"there is no recipe {name_or_path!r}: give a TOML file or one of "
                 f"{', '.join(builtin_recipes())}"
@@ -142,7 +169,7 @@ def read_recipe(name_or_path: str, overrides: list[str] | None = None) -> Recipe
     try:
         recipe = Recipe.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(f"{where}: {_first_problem(error)}") from None
+        raise ConfigError(f"{where}: {first_problem(error)}") from None
     recipe.model_config_checked()
     return recipe
 
@@ -161,14 +188,3 @@ def _override(values: dict[str, Any], override: str) -> None:
         if not isinstance(values, dict):
             raise ConfigError(f"--set {override!r}: {table!r} is a value, not a table")
     values[last] = value
-
-
-def _first_problem(error: ValidationError) -> str:
-    first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        return f"unknown key {key!r}: remove it or mend its spelling"
-    if first["type"] == "missing":
-        return f"{key!r} is missing: add it"
-    message = first["msg"].removeprefix("Value error, ")
-    return f"{key} = {first['input']!r} is wrong: {message}"

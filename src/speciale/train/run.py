@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import platform
 import time
 from collections.abc import Iterator
@@ -21,8 +22,8 @@ import torch
 
 import speciale
 from speciale.errors import CheckpointError, ConfigError
-from speciale.files import make_folder, write_atomic
-from speciale.train.recipe import Recipe, StageName, read_recipe
+from speciale.files import explained, is_leftover, make_folder, write_atomic
+from speciale.train.recipe import STAGES, Recipe, StageName, read_recipe
 
 
 class Run:
@@ -51,21 +52,34 @@ class Run:
     @classmethod
     def create(cls, folder: Path, recipe: Recipe, command: str) -> Run:
         """Opens a run folder, new or left by the same recipe; ConfigError if by another one."""
-        saved = folder / "recipe.toml"
-        if saved.exists():
-            if saved.read_text("utf-8") != recipe.to_toml():
-                raise ConfigError(
-                    f"{folder} holds a run of another recipe (see {saved}): choose another --out, "
-                    "or delete that folder to start anew"
-                )
-            return cls(folder, recipe)
-        if folder.exists() and any(folder.iterdir()):
-            raise ConfigError(f"{folder} is not empty and holds no run: choose another --out")
         run = cls(folder, recipe)
+        if not _is_text(os.path.realpath(folder)):
+            raise ConfigError(
+                f"the path {os.path.realpath(folder)!r} of the run is not UTF-8, which safetensors "
+                "needs: choose another --out"
+            )
+        saved = folder / "recipe.toml"
+        try:
+            known = saved.read_bytes().decode(errors="replace") if saved.exists() else None
+            foreign = folder.exists() and not all(map(is_leftover, folder.iterdir()))
+        except OSError as error:
+            raise ConfigError(
+                f"{folder} cannot be a run folder ({error.strerror}): choose another --out"
+            ) from None
+        if known is None:
+            if foreign:
+                raise ConfigError(f"{folder} is not empty and holds no run: choose another --out")
+            # First of all: with it a killed run is known again, however little else there is.
+            write_atomic(saved, recipe.to_toml())
+        elif known != recipe.to_toml():
+            raise ConfigError(
+                f"{folder} holds a run of another recipe (see {saved}): choose another --out, "
+                "or delete that folder to start anew"
+            )
         make_folder(folder / "stages")
         make_folder(run.data)
-        write_atomic(folder / "run.json", json.dumps(_facts(recipe, command), indent=2) + "\n")
-        write_atomic(saved, recipe.to_toml())
+        if not (folder / "run.json").exists():
+            write_atomic(folder / "run.json", json.dumps(_facts(recipe, command), indent=2) + "\n")
         return run
 
     @classmethod
@@ -78,7 +92,10 @@ class Run:
         try:
             return json.loads((self.folder / "run.json").read_text("utf-8"))
         except (OSError, ValueError) as error:
-            raise CheckpointError(f"{self.folder / 'run.json'} cannot be read ({error})") from None
+            raise CheckpointError(
+                f"{self.folder / 'run.json'} cannot be read ({error}): delete it and run the same "
+                "command again"
+            ) from None
 
     def add_facts(self, **facts: Any) -> None:
         whole = {**self.facts(), **facts}
@@ -87,7 +104,10 @@ class Run:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Holds the run for one process; ConfigError where another one works on it."""
-        with open(self.folder / ".lock", "w") as lock:
+        path = self.folder / ".lock"
+        with explained(path):
+            lock = open(path, "w")  # noqa: SIM115
+        with lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
@@ -95,11 +115,20 @@ class Run:
                     f"another process works on {self.folder}: wait for it, stop it, or choose "
                     "another --out"
                 ) from None
+            self._tidy()
             yield
+
+    def _tidy(self) -> None:
+        """Deletes what a killed process left behind: temporary files, and a checkpoint of a stage
+        that then finished."""
+        done = [self.partial(stage) for stage in STAGES if self.finished(stage).exists()]
+        for path in (*done, *filter(is_leftover, self.folder.rglob(".*.tmp"))):
+            with explained(path):
+                path.unlink(missing_ok=True)
 
     def log(self, **record: Any) -> None:
         """Adds one JSON line to the metrics."""
-        with open(self.metrics, "a", encoding="utf-8") as file:
+        with explained(self.metrics), open(self.metrics, "a", encoding="utf-8") as file:
             file.write(json.dumps({"time": round(time.time(), 2), **record}) + "\n")
 
     def forget(self, stage: StageName, after_step: int) -> None:
@@ -107,7 +136,7 @@ class Run:
         if not self.metrics.exists():
             return
         kept = []
-        for line in self.metrics.read_text("utf-8").splitlines():
+        for line in self.metrics.read_text("utf-8", errors="replace").splitlines():
             try:
                 record = json.loads(line)
             except ValueError:
@@ -117,13 +146,21 @@ class Run:
         write_atomic(self.metrics, "".join(line + "\n" for line in kept))
 
 
+def _is_text(path: str) -> bool:
+    """Whether a path is free of the surrogates that stand for bytes outside UTF-8."""
+    try:
+        return bool(path.encode())
+    except UnicodeEncodeError:
+        return False
+
+
 def _facts(recipe: Recipe, command: str) -> dict[str, Any]:
     return {
         "name": recipe.name,
         "command": command,
         "seed": recipe.seed,
         "version": speciale.__version__,
-        "machine": f"{_processor()}, {torch.get_num_threads()} threads",
+        "machine": f"{processor()}, {torch.get_num_threads()} threads",
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -132,7 +169,8 @@ def _facts(recipe: Recipe, command: str) -> dict[str, Any]:
     }
 
 
-def _processor() -> str:
+def processor() -> str:
+    """The name of this machine's processor, as the system gives it."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):

@@ -14,7 +14,7 @@ from speciale.model import Trace, Transformer
 from speciale.model.context import Attention
 from speciale.train.conversations import PackedConversations
 from speciale.train.indexer_kl import indexer_recall
-from speciale.train.loop import StagePlan, run_stage
+from speciale.train.loop import StagePlan, check_order, run_stage
 from speciale.train.objective import Batch, language_losses, token_loss, warmup_loss
 from speciale.train.packing import PackedTokens
 from speciale.train.prepare import prepare
@@ -25,6 +25,7 @@ from speciale.train.run import Run
 def train_stage(run: Run, stage: StageName) -> None:
     """Runs one stage, or what is left of it; makes the data first where it is missing."""
     if not run.finished(stage).exists():
+        check_order(run, stage)  # before the data, which may take minutes
         prepare(run)
         run_stage(run, _plan(run, stage), run.facts()["peak_gflops"])
 

@@ -1,0 +1,55 @@
+# The project's habits, one target each. `make` alone lists them.
+PYTHON ?= python3
+RECIPE ?= laptop
+OUT ?= runs/$(RECIPE)
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+CODE := src tests benchmarks
+
+.DEFAULT_GOAL := help
+.PHONY: help setup speedrun test test-all lint bench serve clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+setup: $(READY) ## make .venv and install the package with all that development needs
+
+# The stamp lies in .venv: it goes with it, and a change of either file below installs again.
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "speciale needs Python 3.11 or newer, but '$(PYTHON) --version' says" \
+			"\"$$($(PYTHON) --version 2>&1)\": install one and name it, such as" \
+			"'make setup PYTHON=python3.12'." >&2; exit 1; }
+	@$(BIN)/python -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "making $(VENV)"; $(PYTHON) -m venv --clear $(VENV); }
+	$(BIN)/python -m pip install -c constraints.txt -e '.[dev]'
+	@touch $@
+
+speedrun: setup ## train a small V3.2 from nothing and write its report (RECIPE=laptop OUT=runs/laptop)
+	$(BIN)/speciale speedrun --recipe $(RECIPE) --out $(OUT)
+
+test: setup ## run the fast tests
+	$(BIN)/python -m pytest
+
+test-all: setup ## run all tests, the slow ones too
+	$(BIN)/python -m pytest -m ''
+
+lint: setup ## check style, format and the import rules
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/lint-imports --no-logo
+
+bench: setup ## run every script of benchmarks/; figures go to benchmarks/results/
+	@for script in benchmarks/[!_]*.py; do \
+		echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+serve: setup ## talk to the finished run OUT in the terminal, until there is a service
+	@echo "There is no HTTP service yet: this is the terminal chat on $(OUT)."
+	$(BIN)/speciale chat $(OUT)
+
+clean: ## remove build outputs and caches; runs/ and .venv stay
+	rm -rf build dist src/*.egg-info
+	rm -rf .pytest_cache .ruff_cache .import_linter_cache .grimp_cache .hypothesis
+	find $(CODE) -name __pycache__ -prune -exec rm -rf {} +
