@@ -8,6 +8,9 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CODE := src tests benchmarks
 
+# As the command line sets it: threads that wait must not starve the rest of a busy machine.
+export GOMP_SPINCOUNT ?= 10000
+
 .DEFAULT_GOAL := help
 .PHONY: help setup speedrun test test-all lint bench serve clean
 

@@ -5,7 +5,7 @@ One dense model is trained; then, on the same tokens, it is continued three ways
 the same k. Measured: held-out text loss, and a retrieval task: pairs (key, value) stand at the
 start of the context, text follows for longer than three windows, then the keys are asked.
 
-    python benchmarks/sparse_quality.py [--seeds 3] [--dense-steps 1000] [--more-steps 200]
+    python benchmarks/sparse_quality.py [--seeds 3] [--dense-steps 1500] [--more-steps 200]
 """
 
 import argparse
@@ -32,7 +32,8 @@ from speciale.train.recipe import Stage, read_recipe
 from speciale.train.run import Run
 from speciale.train.stages import recall, valid_loss
 
-LENGTH, K, PAIRS = 256, 32, 6
+LENGTH, K, PAIRS = 128, 16, 8
+TEXT_ROWS, RETRIEVAL_ROWS = 4, 8
 KEYS, VALUES = range(300, 500), range(500, 700)  # token ids, any will do
 
 
@@ -49,14 +50,12 @@ def retrieval_rows(text: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarr
     return ids, learn
 
 
-def mixed_batch(tokens: PackedTokens, step: int, seed: int, size: int = 8) -> Batch:
-    """Half text, half retrieval; a pure function of seed and step."""
-    ids = tokens.batch(step, size, LENGTH, seed)
-    rng = np.random.default_rng([seed, step])
-    half = size // 2
-    learn = np.ones(ids.shape, dtype=bool)
-    ids[half:], learn[half:] = retrieval_rows(ids[half:], rng)
-    return Batch(torch.from_numpy(ids), learn=torch.from_numpy(learn))
+def batches(tokens: PackedTokens, step: int, seed: int) -> tuple[Batch, Batch]:
+    """Text and retrieval of one step; a pure function of seed and step."""
+    ids = tokens.batch(step, TEXT_ROWS + RETRIEVAL_ROWS, LENGTH, seed)
+    asked, learn = retrieval_rows(ids[TEXT_ROWS:], np.random.default_rng([seed, step]))
+    text = Batch(torch.from_numpy(ids[:TEXT_ROWS]))
+    return text, Batch(torch.from_numpy(asked), learn=torch.from_numpy(learn))
 
 
 @torch.no_grad()
@@ -64,7 +63,7 @@ def retrieval_accuracy(model: Transformer, tokens: PackedTokens, attention: str)
     rng = np.random.default_rng(12345)
     right = asked = 0
     for step in range(8):
-        ids, learn = retrieval_rows(tokens.batch(step, 16, LENGTH, 7), rng)
+        ids, learn = retrieval_rows(tokens.batch(step, 32, LENGTH, 7), rng)
         ids, learn = torch.from_numpy(ids), torch.from_numpy(learn)
         guess = model(ids[:, :-1], attention=attention).argmax(-1)
         hits = guess == ids[:, 1:]
@@ -74,24 +73,24 @@ def retrieval_accuracy(model: Transformer, tokens: PackedTokens, attention: str)
 
 
 def train(model, tokens, stage: Stage, label: str, loss_of, first_step: int, seed: int) -> None:
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    optimiser = build_optimiser(parameters, stage)
+    optimiser = build_optimiser([p for p in model.parameters() if p.requires_grad], stage)
     groups = [
-        [p for p in g if p.requires_grad]
-        for g in (main_parameters(model), indexer_parameters(model))
+        [p for p in group if p.requires_grad]
+        for group in (main_parameters(model), indexer_parameters(model))
     ]
     with task(label, stage.steps) as progress:
         for step in range(stage.steps):
-            losses = loss_of(model, mixed_batch(tokens, first_step + step, seed))
-            losses.total.backward()
-            for group in groups:
-                if group:
-                    torch.nn.utils.clip_grad_norm_(group, stage.gradient_clip)
+            losses = [loss_of(model, b) for b in batches(tokens, first_step + step, seed)]
+            sum(x.total for x in losses).backward()
+            for group in filter(None, groups):
+                torch.nn.utils.clip_grad_norm_(group, stage.gradient_clip)
             for group in optimiser.param_groups:
                 group["lr"] = learning_rate(stage, step)
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
-            progress.advance(1, " ".join(f"{k} {v:.3f}" for k, v in losses.parts.items()))
+            names = ("text", "retrieval")
+            text = [f"{n} {k} {v:.3f}" for n, x in zip(names, losses) for k, v in x.parts.items()]
+            progress.advance(1, ", ".join(text))
 
 
 def one_seed(run: Run, seed: int, dense_steps: int, more_steps: int) -> dict:
@@ -130,7 +129,7 @@ def one_seed(run: Run, seed: int, dense_steps: int, more_steps: int) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--dense-steps", type=int, default=1000)
+    parser.add_argument("--dense-steps", type=int, default=1500)
     parser.add_argument("--more-steps", type=int, default=200)
     arguments = parser.parse_args()
     overrides = [
@@ -140,7 +139,7 @@ def main() -> None:
         "data.text_megabytes=8",
         "data.problem_share=0",
         "data.conversations=1",
-        "evaluation.valid_sequences=128",
+        "evaluation.valid_sequences=256",
     ]
     with tempfile.TemporaryDirectory() as folder:
         run = Run.create(Path(folder) / "run", read_recipe("tiny", overrides), "benchmark")

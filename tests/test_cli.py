@@ -13,7 +13,7 @@ from speciale import cli
 from speciale.chat.tokenizer import save_tokenizer
 from speciale.evals import speedrun as whole
 from speciale.model import Transformer, save_model
-from speciale.train import loop
+from speciale.train import loop, stages
 from speciale.train.bpe import train_tokenizer
 from speciale.train.recipe import read_recipe
 from speciale.train.run import Run
@@ -23,7 +23,7 @@ from speciale.train.run import Run
 def command(monkeypatch, capsys, tmp_path):
     """Runs a command line in tmp_path; returns its exit code and what it wrote to stderr."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(whole, "measure_peak_gflops", lambda: 1.0)
+    monkeypatch.setattr(stages, "measure_peak_gflops", lambda: 1.0)
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["speciale", *arguments])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import sys
@@ -100,13 +101,13 @@ def train(
       speciale train pretrain --recipe tiny --out runs/mine
       speciale train warmup --recipe tiny --out runs/mine
     """
-    from speciale.evals.speedrun import open_run
     from speciale.train.recipe import read_recipe
+    from speciale.train.run import Run
     from speciale.train.stages import train_stage
 
     resolved = read_recipe(recipe, overrides)
     folder = _default_out(out, resolved.name)
-    run = open_run(folder, resolved, _command())
+    run = Run.create(folder, resolved, _command())
     with run.locked():
         train_stage(run, stage.value)
     print(f"finished: {run.finished(stage.value)}")
@@ -150,6 +151,9 @@ def chat(
 
 def main() -> None:
     """Entry point: errors of ours are one sentence and exit code 1."""
+    # OpenMP threads that spin for long while they wait starve each other on a busy machine:
+    # training beside one other process was five times slower so. Read when torch is loaded.
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     try:
         app()
     except SpecialeError as error:

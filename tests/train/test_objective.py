@@ -30,7 +30,7 @@ def test_schedule_rises_stays_and_falls():
     stage = Stage(steps=100, learning_rate=1.0, warmup_share=0.1, decay_share=0.2, final_share=0.1)
     rates = [learning_rate(stage, step) for step in range(100)]
     assert rates[0] == pytest.approx(0.1) and rates[9] == rates[79] == 1.0
-    assert rates[79:] == sorted(set(rates[79:]), reverse=True)
+    assert rates[80:] == sorted(set(rates[80:]), reverse=True)
     assert rates[-1] == pytest.approx(0.1 + 0.9 / 20)
 
 

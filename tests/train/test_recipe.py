@@ -10,13 +10,29 @@ from speciale.errors import ConfigError
 from speciale.train.recipe import STAGES, Recipe, builtin_recipes, read_recipe
 
 
-def sentence(*overrides, recipe="tiny"):
+def refused(recipe, *overrides):
     with pytest.raises(ConfigError) as caught:
-        read_recipe(recipe, list(overrides))
+        read_recipe(str(recipe), list(overrides))
     text = str(caught.value)
     assert "\n" not in text
     assert len(text) < 400
     return text
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    return write_micro(tmp_path_factory.mktemp("recipe"))
+
+
+@pytest.fixture
+def sentence(path):
+    """What the micro recipe with some overrides is refused with, without the recipe's own name."""
+
+    def say(*overrides):
+        text = refused(path, *overrides)
+        return text.replace(f"recipe {path}: ", "", 1).replace("recipe 'micro'", "recipe", 1)
+
+    return say
 
 
 @pytest.mark.parametrize(
@@ -31,7 +47,7 @@ def sentence(*overrides, recipe="tiny"):
         ("nowhere.steps", "3"),
     ],
 )
-def test_unknown_keys_are_refused_with_their_value(key, value):
+def test_unknown_keys_are_refused_with_their_value(sentence, key, value):
     scaling = "model.rope_scaling={factor=4, original_max_position_embeddings=64}"
     text = sentence(scaling, f"{key}={value}")
     name = "nowhere" if key.startswith("nowhere") else key
@@ -65,9 +81,9 @@ def test_unknown_keys_are_refused_with_their_value(key, value):
         ("evaluation.valid_every", "0", "greater than or equal to 1"),
     ],
 )
-def test_wrong_values_are_refused_with_their_key(key, value, reason):
+def test_wrong_values_are_refused_with_their_key(sentence, key, value, reason):
     text = sentence(f"{key}={value.lower() if value == 'True' else value}")
-    assert f"recipe 'tiny': {key} = {value} is wrong: " in text
+    assert text.startswith(f"{key} = {value} is wrong: ")
     assert reason in text
 
 
@@ -75,31 +91,30 @@ def test_wrong_values_are_refused_with_their_key(key, value, reason):
     "key, value, parts",
     [
         ("model.hidden_size", "0", ["hidden_size = 0 is wrong", "greater than 0"]),
-        ("model.hidden_size", "'128'", ["hidden_size = '128' is wrong", "valid integer"]),
+        ("model.hidden_size", "'32'", ["hidden_size = '32' is wrong", "valid integer"]),
         ("model.rope_theta", "-1.0", ["rope_theta = -1.0 is wrong"]),
         ("model.rope_scaling", "3", ["rope_scaling = 3 is wrong: it must be a table"]),
         ("model.rope_scaling", "{type='yarn'}", ["rope_scaling.factor", "missing"]),
         ("model.rope_scaling", "{type='linear'}", ["'linear'", "use yarn or default"]),
         ("model.vocab_size", "200", ["vocab_size 200", "make it 267 or more"]),
-        ("model.index_topk", "256", ["index_topk 256", "context of 256 tokens", "lower it"]),
-        ("model.index_topk", "5000", ["index_topk 5000", "max_position_embeddings = 4096"]),
-        ("data.context", "8192", ["data.context 8192", "max_position_embeddings 4096"]),
+        ("model.index_topk", "64", ["index_topk 64", "context of 64 tokens", "lower it"]),
+        ("model.index_topk", "5000", ["index_topk 5000", "max_position_embeddings = 256"]),
+        ("data.context", "512", ["data.context 512", "max_position_embeddings 256"]),
         ("model.num_key_value_heads", "1", ["num_key_value_heads is 1", "2 attention heads"]),
-        ("model.num_experts_per_tok", "9", ["num_experts_per_tok is 9", "only 4 experts"]),
-        ("model.n_routed_experts", "3", ["n_routed_experts 3", "n_group 4"]),
-        ("model.n_group", "3", ["n_routed_experts 8", "n_group 3", "equal groups"]),
-        ("model.topk_group", "5", ["topk_group 5", "n_group 4"]),
-        ("model.qk_rope_head_dim", "15", ["qk_rope_head_dim is 15", "even"]),
-        ("model.index_head_dim", "8", ["index_head_dim 8", "qk_rope_head_dim 16"]),
-        ("model.first_k_dense_replace", "4", ["first_k_dense_replace is 4", "= 3"]),
+        ("model.num_experts_per_tok", "5", ["num_experts_per_tok is 5", "only 4 experts"]),
+        ("model.n_routed_experts", "3", ["n_routed_experts 3", "n_group 2"]),
+        ("model.n_group", "3", ["n_routed_experts 4", "n_group 3", "equal groups"]),
+        ("model.topk_group", "3", ["topk_group 3", "n_group 2"]),
+        ("model.qk_rope_head_dim", "7", ["qk_rope_head_dim is 7", "even"]),
+        ("model.index_head_dim", "4", ["index_head_dim 4", "qk_rope_head_dim 8"]),
+        ("model.first_k_dense_replace", "3", ["first_k_dense_replace is 3", "= 2"]),
         ("model.num_nextn_predict_layers", "2", ["num_nextn_predict_layers is 2", "0 or 1"]),
         ("data.families", "{nonsense=1}", ["'nonsense'", "choose from chain_sum"]),
         ("data.families", "{chain_sum=9}", ["chain_sum has no level 9", "1 to 3"]),
     ],
 )
-def test_impossible_shapes_are_refused(key, value, parts):
+def test_impossible_shapes_are_refused(sentence, key, value, parts):
     text = sentence(f"{key}={value}")
-    assert "recipe 'tiny'" in text
     for part in parts:
         assert part in text
 
@@ -110,12 +125,12 @@ def test_a_missing_table_is_named(tmp_path, table):
     cut = re.sub(rf"\[{table}\][^\[]*(\[\"[^\[]*)?", "", text)
     assert f"[{table}]" not in cut
     (tmp_path / "cut.toml").write_text(cut)
-    assert f"cut.toml: '{table}' is missing: add it" in sentence(recipe=str(tmp_path / "cut.toml"))
+    assert f"cut.toml: '{table}' is missing: add it" in refused(tmp_path / "cut.toml")
 
 
 def test_a_missing_recipe_names_the_built_in_ones(tmp_path):
     for wrong in ("medium", str(tmp_path), str(tmp_path / "a.toml"), "", "a\0b"):
-        assert sentence(recipe=wrong) == (
+        assert refused(wrong) == (
             f"there is no recipe {wrong!r}: give a TOML file or one of "
             f"{', '.join(builtin_recipes())}"
         )
@@ -125,20 +140,20 @@ def test_a_missing_recipe_names_the_built_in_ones(tmp_path):
 def test_a_file_that_is_not_toml_is_named(tmp_path, content):
     path = tmp_path / "bad.toml"
     path.write_bytes(content)
-    assert sentence(recipe=str(path)).startswith(f"recipe {path} is not TOML: ")
+    assert refused(path).startswith(f"recipe {path} is not TOML: ")
 
 
-def test_bad_overrides_are_quoted():
+def test_bad_overrides_are_quoted(sentence):
     assert sentence("seed") == "--set 'seed' is not of the form key=value, such as seed=1"
     assert sentence("seed.x=1") == "--set 'seed.x=1': 'seed' is a value, not a table"
     assert "seed = '' is wrong" in sentence("seed=")
     assert "unknown key '' (set to 3)" in sentence("=3")
 
 
-def test_overrides_reach_nested_values_and_later_ones_win():
-    recipe = read_recipe("tiny", ["seed=4", "seed=5", "name=my run", "model.index_topk=16"])
+def test_overrides_reach_nested_values_and_later_ones_win(path):
+    recipe = read_recipe(str(path), ["seed=4", "seed=5", "name=my run", "model.index_topk=16"])
     assert (recipe.seed, recipe.name, recipe.model["index_topk"]) == (5, "my run", 16)
-    assert read_recipe("tiny", ["data.families={}"]).data.families == {}
+    assert read_recipe(str(path), ["data.families={}"]).data.families == {}
 
 
 @pytest.mark.parametrize("name", builtin_recipes())

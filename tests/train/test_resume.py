@@ -9,7 +9,7 @@ import pytest
 
 from micro import write_micro
 from speciale.evals import speedrun as whole
-from speciale.train import loop
+from speciale.train import loop, stages
 from speciale.train.recipe import STAGES, read_recipe
 from speciale.train.run import Run
 
@@ -44,7 +44,7 @@ class Stopper:
 
 @pytest.fixture
 def recipe(tmp_path, monkeypatch):
-    monkeypatch.setattr(whole, "measure_peak_gflops", lambda: 1.0)
+    monkeypatch.setattr(stages, "measure_peak_gflops", lambda: 1.0)
     monkeypatch.setattr(whole, "evaluate", lambda run, model: None)
     monkeypatch.setattr(whole, "write_report", lambda folder: folder / "report.html")
     return read_recipe(str(write_micro(tmp_path)))

@@ -264,12 +264,15 @@ def _problems(run: Run) -> str:
         [
             *(_text(row.get(key)) for key in ("family", "level", "mode")),
             _whole(number(row.get("n"))),
-            *(_percent(number(row.get(key))) for key in ("trained", "untrained")),
+            *(_percent(number(row.get(key))) for key in ("trained", "untrained", "constant")),
         ]
         for row in problems
     ]
-    table = _table(["Family", "Level", "Mode", "n", "Trained", "Untrained"], rows, left=3)
-    return f'<div class="pair"><figure>{bars}</figure><div>{table}</div></div>'
+    table = _table(
+        ["Family", "Level", "Mode", "n", "Trained", "Untrained", "Constant"], rows, left=3
+    )
+    note = _dim("Constant: what always giving the family's most frequent answer would score.")
+    return f'<div class="pair"><figure>{bars}</figure><div>{table}{note}</div></div>'
 
 
 def _samples(run: Run) -> str:

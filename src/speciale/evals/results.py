@@ -1,12 +1,14 @@
 """What a finished run can do: problems held out from training, attention forms, samples.
 
-Accuracy is greedy decoding scored by reasoning-gym's own scorers (full marks only); the untrained
-copy is the same architecture at its initialisation.
+Accuracy is greedy decoding scored by reasoning-gym's own scorers (full marks only). Beside it stand
+the untrained copy, the same model at its initialisation, and what always giving the family's most
+frequent answer would score.
 """
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 
@@ -70,6 +72,13 @@ def _held_out(run: Run) -> dict[str, list[Problem]]:
     return found
 
 
+def constant_accuracy(run: Run, family: str, found: list[Problem]) -> float:
+    """Share of problems that the family's most frequent training answer solves."""
+    draws = problems({family: run.recipe.data.families[family]}, run.recipe.seed, "train")
+    [(answer, _)] = Counter(problem.answer for problem in islice(draws, 500)).most_common(1)
+    return sum(score(problem, answer) == 1.0 for problem in found) / len(found)
+
+
 def answers(
     model: Transformer,
     tokenizer: Tokenizer,
@@ -106,6 +115,7 @@ def _problems(
     rows, samples = [], []
     for family, found in held_out.items():
         questions = [problem.question for problem in found]
+        constant = constant_accuracy(run, family, found)
         for mode in _MODES:
             row = {"family": family, "level": run.recipe.data.families[family], "mode": mode}
             for who, candidate in (("trained", model), ("untrained", untrained)):
@@ -126,7 +136,7 @@ def _problems(
                             }
                         )
                 row[who] = right / len(found)
-            rows.append({**row, "n": len(found)})
+            rows.append({**row, "constant": constant, "n": len(found)})
     return rows, samples
 
 

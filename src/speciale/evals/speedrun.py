@@ -13,23 +13,14 @@ from speciale.train.loop import stage_model
 from speciale.train.prepare import prepare
 from speciale.train.progress import console, task
 from speciale.train.recipe import STAGES, Recipe
-from speciale.train.run import Run, measure_peak_gflops
+from speciale.train.run import Run
 from speciale.train.stages import train_stage
-
-
-def open_run(folder: Path, recipe: Recipe, command: str) -> Run:
-    """Opens or creates the run and measures the machine once, for MFU."""
-    run = Run.create(folder, recipe, command)
-    if "peak_gflops" not in run.facts():
-        with task("measure matmul peak"):
-            run.add_facts(peak_gflops=measure_peak_gflops())
-    return run
 
 
 def speedrun(folder: Path, recipe: Recipe, command: str) -> Path:
     """Runs everything that `folder` does not hold yet; returns the report's path."""
     start = time.monotonic()
-    run = open_run(folder, recipe, command)
+    run = Run.create(folder, recipe, command)
     with run.locked():
         prepare(run)
         for stage in STAGES:

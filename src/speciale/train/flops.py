@@ -6,8 +6,16 @@ Only work that the mathematics asks for counts: active experts, visible (or sele
 
 from __future__ import annotations
 
-from speciale.model import ModelConfig
+import torch
+
+from speciale.model import ModelConfig, Transformer
 from speciale.train.recipe import StageName
+
+
+def total_parameters(config: ModelConfig) -> int:
+    """All weights, the MTP layer's among them."""
+    with torch.device("meta"):
+        return sum(p.numel() for p in Transformer(config).parameters())
 
 
 def active_parameters(config: ModelConfig, mtp: bool = True) -> int:

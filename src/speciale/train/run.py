@@ -23,6 +23,7 @@ import torch
 import speciale
 from speciale.errors import CheckpointError, ConfigError
 from speciale.files import explained, is_leftover, make_folder, write_atomic
+from speciale.train.flops import active_parameters, total_parameters
 from speciale.train.recipe import STAGES, Recipe, StageName, read_recipe
 
 
@@ -155,6 +156,7 @@ def _is_text(path: str) -> bool:
 
 
 def _facts(recipe: Recipe, command: str) -> dict[str, Any]:
+    config = recipe.model_config_checked()
     return {
         "name": recipe.name,
         "command": command,
@@ -165,7 +167,8 @@ def _facts(recipe: Recipe, command: str) -> dict[str, Any]:
         "python": platform.python_version(),
         "torch": torch.__version__,
         "started": time.time(),
-        "config": recipe.model_config_checked().to_dict(),
+        "parameters": {"total": total_parameters(config), "active": active_parameters(config)},
+        "config": config.to_dict(),
     }
 
 
