@@ -29,7 +29,6 @@ def train_line(stage: str, step: int, before: int) -> dict:
     if stage in ("warmup", "sparse"):
         done = step if stage == "warmup" else step + STAGES["warmup"]
         line["indexer_kl"] = 0.05 + 1.5 * math.exp(-done / 20)
-        line["recall"] = [1 - (0.6 - 0.1 * layer) * math.exp(-done / 30) for layer in range(LAYERS)]
     if step % 20 == 0:
         raw = [[1 + 0.5 * math.sin(e * (la + 1)) for e in range(EXPERTS)] for la in range(LAYERS)]
         line["expert_load"] = [[value / sum(row) for value in row] for row in raw]
@@ -41,9 +40,13 @@ def metrics() -> list[dict]:
     for stage, steps in STAGES.items():
         for step in range(10, steps + 1, 10):
             lines.append(train_line(stage, step, before))
-            if step % 40 == 0 and stage != "warmup":
-                loss = lines[-1]["loss"] + 0.02
-                lines.append({"kind": "valid", "stage": stage, "step": step, "loss": loss})
+            if step % 40 == 0:
+                valid = {"kind": "valid", "stage": stage, "step": step}
+                if stage != "warmup":
+                    valid["loss"] = lines[-1]["loss"] + 0.02
+                if stage in ("warmup", "sparse"):
+                    valid["recall"] = [0.4 + 0.1 * layer + step / 1000 for layer in range(LAYERS)]
+                lines.append(valid)
         summary = {"kind": "stage", "stage": stage, "seconds": steps * 0.8, "steps": steps}
         summary |= {"tokens": steps * TOKENS, "flops": steps * 6.4e10, "mfu": 0.46}
         lines.append(summary | {"peak_memory_mb": 1800})

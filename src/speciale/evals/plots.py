@@ -238,13 +238,13 @@ Lines = list[tuple[list[float], list[float]]]
 def _per_layer(
     run: Run, read: Callable[[dict], list[float] | None]
 ) -> tuple[list[Stage], list[Lines]]:
-    """The stages whose train lines `read` gives values for, and per layer its lines, one a stage
+    """The stages whose lines `read` gives values for, and per layer its lines, one a stage
     (tokens, values), so that a curve does not bridge a stage without values."""
     stages: list[Stage] = []
     layers: list[Lines] = []
     for stage in run.stages:
-        rows = [(tokens_at(stage, row), read(row)) for row in stage.train]
-        rows = [(x, values) for x, values in rows if x is not None and values]
+        rows = [(tokens_at(stage, row), read(row)) for row in (*stage.train, *stage.valid)]
+        rows = sorted((x, values) for x, values in rows if x is not None and values)
         if not rows:
             continue
         stages.append(stage)
