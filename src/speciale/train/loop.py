@@ -51,7 +51,6 @@ class StagePlan:
     losses: Callable[[Transformer, Batch], Losses]
     validate: Callable[[Transformer], dict]  # extra facts every `valid_every` steps
     indexer_only: bool = False
-    uses_mtp: bool = True
 
 
 def run_stage(run: Run, plan: StagePlan, peak_gflops: float) -> None:
@@ -70,7 +69,7 @@ def run_stage(run: Run, plan: StagePlan, peak_gflops: float) -> None:
     first, spent = _restore(run, plan.name, model, optimiser)
     run.forget(plan.name, after_step=first)
     tokens_per_step = settings.batch_size * run.recipe.data.context
-    uses_mtp = plan.uses_mtp and settings.mtp_weight > 0
+    uses_mtp = plan.indexer_only or settings.mtp_weight > 0
     flops = training_flops(run.config, plan.name, run.recipe.data.context, uses_mtp)
 
     start = last_save = last_log = time.monotonic()
