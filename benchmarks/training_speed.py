@@ -3,8 +3,8 @@
 Each round times, one after the other: the matmul peak (2048^3, best of 8), one optimiser step of
 each stage of the recipe, of a plain transformer of equal active size (same width and depth, RoPE
 attention, SwiGLU, no sparse anything), and of transformers' DeepseekV32ForCausalLM with our
-configuration. MFU is taken within a round, so that the machine's drift cancels; medians over
-rounds.
+configuration. "All four stages" weighs each by the recipe's steps. MFU is taken within a round, so
+that the machine's drift cancels; medians over rounds.
 
     python benchmarks/training_speed.py [--recipe laptop] [--rounds 7]
 """
@@ -24,7 +24,7 @@ from speciale.model.rope import Rope, rope_frequencies
 from speciale.train.flops import active_parameters, training_flops
 from speciale.train.objective import Batch, language_losses, warmup_loss
 from speciale.train.optimiser import build_optimiser
-from speciale.train.recipe import read_recipe
+from speciale.train.recipe import STAGES, read_recipe
 
 
 class PlainBlock(nn.Module):
@@ -113,7 +113,7 @@ def contenders(recipe, config: ModelConfig) -> dict:
         )
 
     ours = {}
-    for stage in ("pretrain", "warmup", "sparse", "sft"):
+    for stage in STAGES:
         model = Transformer(config)
         model.initialise(0)
         if stage == "warmup":
@@ -184,6 +184,22 @@ def main() -> None:
                 "MFU %": round(100 * mfu, 1),
             }
         )
+    stages = {stage: f"speciale, {stage}" for stage in STAGES}
+    steps_of = {stage: recipe.stage(stage).steps for stage in STAGES}
+    flops = sum(steps_of[s] * steps[label][1] for s, label in stages.items())
+    whole = [
+        sum(steps_of[s] * times[label][n] for s, label in stages.items())
+        for n in range(arguments.rounds)
+    ]
+    rows.insert(
+        4,
+        {
+            "model": "speciale, all four stages",
+            "tokens/s": round(tokens * sum(steps_of.values()) / statistics.median(whole)),
+            "GFLOP per token": round(flops / (tokens * sum(steps_of.values())) / 1e9, 4),
+            "MFU %": round(100 * statistics.median(flops / t / p for t, p in zip(whole, peaks)), 1),
+        },
+    )
     print(f"matmul peak: {statistics.median(peaks) / 1e9:.0f} GFLOP/s, median over rounds")
     write("training_speed", rows)
 
