@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CODE := src tests benchmarks
 
-# As the command line sets it: threads that wait must not starve the rest of a busy machine.
+# As the command line sets it: threads that wait go to sleep sooner than by default.
 export GOMP_SPINCOUNT ?= 10000
 
 .DEFAULT_GOAL := help

@@ -151,8 +151,8 @@ def chat(
 
 def main() -> None:
     """Entry point: errors of ours are one sentence and exit code 1."""
-    # OpenMP threads that spin for long while they wait starve each other on a busy machine:
-    # training beside one other process was five times slower so. Read when torch is loaded.
+    # OpenMP threads that wait go to sleep sooner than by default, so that they leave the cores to
+    # other work; on an idle machine training was no slower so. Read when torch is loaded.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     try:
         app()
