@@ -32,6 +32,11 @@ class StageChoice(StrEnum):
     sft = "sft"
 
 
+class ModeChoice(StrEnum):
+    strict = "strict"
+    lenient = "lenient"
+
+
 RecipeOption = Annotated[
     str, typer.Option("--recipe", help="Built-in recipe (tiny, laptop) or a TOML file.")
 ]
@@ -147,6 +152,64 @@ def chat(
     from speciale.serve.terminal import TerminalChat
 
     TerminalChat(run, system, think, temperature, max_new_tokens, seed).loop()
+
+
+FileArgument = Annotated[Path, typer.Argument(help="A file, or - for standard input.")]
+ExplainOption = Annotated[
+    bool, typer.Option("--explain", help="Show tokens, roles and repairs, in colour.")
+]
+TokenizerOption = Annotated[
+    Path | None, typer.Option("--tokenizer", help="Folder with a tokenizer.json: token ids.")
+]
+
+
+@app.command()
+def encode(
+    file: FileArgument,
+    think: Annotated[
+        bool | None, typer.Option("--think/--no-think", help="As the request says, unless given.")
+    ] = None,
+    explain: ExplainOption = False,
+    tokenizer: TokenizerOption = None,
+) -> None:
+    """Print the prompt of a conversation: FILE is JSON, a chat request or a list of messages.
+
+    With a tokenizer, its ids instead. What had to be mended goes to standard error.
+
+    \b
+    Examples:
+      speciale encode request.json --think
+      speciale encode request.json --explain
+      echo '[{"role": "user", "content": "hi"}]' | speciale encode -
+    """
+    from speciale.chat.commands import encode_file
+
+    encode_file(file, think, explain, tokenizer)
+
+
+@app.command()
+def parse(
+    file: FileArgument,
+    think: Annotated[bool, typer.Option(help="The completion begins inside the reasoning.")] = True,
+    mode: Annotated[
+        ModeChoice, typer.Option(help="strict refuses what lenient mends.")
+    ] = ModeChoice.strict,
+    explain: ExplainOption = False,
+    tokenizer: TokenizerOption = None,
+) -> None:
+    """Print the message of a completion as JSON: FILE is the text that the model wrote.
+
+    What lenient parsing mended goes to standard error.
+
+    \b
+    Examples:
+      speciale parse completion.txt
+      speciale parse completion.txt --mode lenient --explain
+      speciale parse answer.txt --no-think
+    """
+    from speciale.chat.commands import parse_file
+
+    parse_file(file, think, mode.value, explain, tokenizer)
 
 
 def main() -> None:

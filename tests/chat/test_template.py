@@ -13,7 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from speciale import chat
-from speciale.chat import ASSISTANT, BOS, EOS, THINK_CLOSE, THINK_OPEN, USER, EncodeError, encode
+from speciale.chat import (
+    ASSISTANT,
+    BOS,
+    EOS,
+    THINK_CLOSE,
+    THINK_OPEN,
+    USER,
+    ChatFormatError,
+    encode,
+)
 from speciale.chat.texts import TOOLS_PREFIX, TOOLS_SUFFIX
 from speciale.errors import SpecialeError
 
@@ -35,7 +44,7 @@ FAULTS = {
 def test_golden(case):
     given_messages = copy.deepcopy(case["input"])
     if "error" in case:
-        with pytest.raises(EncodeError) as caught:
+        with pytest.raises(ChatFormatError) as caught:
             encode(**case["input"])
         assert caught.value.index == FAULTS[case["name"]]
     else:
@@ -81,11 +90,11 @@ def parameters(arguments, name="f"):
 
 
 def fault(messages, *args, **kwargs):
-    with pytest.raises(EncodeError) as caught:
+    with pytest.raises(ChatFormatError) as caught:
         encode(messages, *args, **kwargs)
     assert isinstance(caught.value, SpecialeError) and isinstance(caught.value, ValueError)
     index = caught.value.index
-    assert str(caught.value).startswith(f"message {index}: ") is (index is not None)
+    assert str(caught.value).startswith(f"message {index}") is (index is not None)
     return index
 
 

@@ -1,5 +1,20 @@
-"""Messages to prompt text, in DeepSeek-V3.2's chat format. Needs the standard library only."""
+"""DeepSeek-V3.2's chat format: messages to prompt text, completions to messages."""
 
+from speciale.chat.detokenizer import Detokenizer
+from speciale.chat.errors import ChatFormatError
+from speciale.chat.events import (
+    ArgumentDelta,
+    CallEnd,
+    CallStart,
+    ContentDelta,
+    Event,
+    Finish,
+    ReasoningDelta,
+    Repair,
+    join,
+)
+from speciale.chat.extend import Extension, extend
+from speciale.chat.ids import encode_ids
 from speciale.chat.markers import (
     ASSISTANT,
     BOS,
@@ -24,11 +39,30 @@ from speciale.chat.markers import (
     THINK_OPEN,
     USER,
 )
-from speciale.chat.template import EncodeError, encode
+from speciale.chat.parser import StreamParser, parse
+from speciale.chat.request import Prompt, encode_request
+from speciale.chat.template import encode
 
 __all__ = [
     "encode",
-    "EncodeError",
+    "parse",
+    "StreamParser",
+    "ChatFormatError",
+    "encode_request",
+    "Prompt",
+    "encode_ids",
+    "Detokenizer",
+    "extend",
+    "Extension",
+    "Event",
+    "ReasoningDelta",
+    "ContentDelta",
+    "CallStart",
+    "ArgumentDelta",
+    "CallEnd",
+    "Repair",
+    "Finish",
+    "join",
     "SPECIAL_TOKENS",
     "BOS",
     "EOS",

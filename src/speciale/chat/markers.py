@@ -2,6 +2,8 @@
 Source: the `encoding/` folder of deepseek-ai/DeepSeek-V3.2. The bar in the marks is U+FF5C
 FULLWIDTH VERTICAL LINE, the low dash is U+2581 LOWER ONE EIGHTH BLOCK: neither is ASCII."""
 
+import re
+
 BOS = "<｜begin▁of▁sentence｜>"
 EOS = "<｜end▁of▁sentence｜>"
 PAD = "<｜▁pad▁｜>"
@@ -47,3 +49,12 @@ SPECIAL_TOKENS = (
     FIM_BEGIN,
     FIM_END,
 )
+
+_STRIPPED = re.compile(r"<(/?)(?=(?:function_calls|invoke|parameter)\b[ >])")
+
+
+def restore_marks(text: str) -> str:
+    """A whole completion whose special tokens an engine has skipped: `<invoke ...>` and the other
+    tags get their mark back. Better is to have skip_special_tokens off: without the mark, text
+    about such tags cannot be told from them."""
+    return _STRIPPED.sub(rf"<\1{DSML}", text)

@@ -1,0 +1,83 @@
+"""`speciale encode` and `speciale parse`: a file in, a prompt or a message out."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from speciale.chat.errors import ChatFormatError
+from speciale.chat.events import Repair, join
+from speciale.chat.parser import StreamParser
+from speciale.chat.request import encode_request
+
+
+def encode_file(
+    file: Path, think: bool | None, explain: bool, tokenizer_folder: Path | None
+) -> None:
+    """Prints the prompt of the request in `file` (JSON; a list is read as its messages)."""
+    text = _read(file)
+    try:
+        request = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ChatFormatError(f"{file} is not JSON ({error}).") from error
+    if isinstance(request, list):
+        request = {"messages": request}
+    if think is not None and isinstance(request, dict):
+        switches = ("thinking", "enable_thinking", "chat_template_kwargs")
+        request = {key: value for key, value in request.items() if key not in switches}
+        request["thinking"] = think
+    prompt = encode_request(request)
+    tokenizer = _tokenizer(tokenizer_folder)
+    if explain:
+        from speciale.chat.explain import explain_prompt
+
+        explain_prompt(prompt, tokenizer)
+        return
+    for index, what in prompt.mended:
+        print(f"message {index}: {what}", file=sys.stderr)
+    if tokenizer is None:
+        # As it is, without a newline of ours; half a surrogate pair has no bytes.
+        sys.stdout.buffer.write(prompt.text.encode(errors="replace"))
+        sys.stdout.buffer.flush()
+    else:
+        print(json.dumps(prompt.ids(tokenizer)))
+
+
+def parse_file(
+    file: Path, think: bool, mode: str, explain: bool, tokenizer_folder: Path | None
+) -> None:
+    """Prints the message of the completion in `file`."""
+    text = _read(file)
+    parser = StreamParser("thinking" if think else "chat", mode)
+    events = [*parser.feed(text), *parser.finish()]
+    if explain:
+        from speciale.chat.explain import explain_completion
+
+        explain_completion(text, events, _tokenizer(tokenizer_folder))
+        return
+    for event in events:
+        if isinstance(event, Repair):
+            print(f"at character {event.offset}: {event.detail}", file=sys.stderr)
+    print(json.dumps(join(events), indent=2, ensure_ascii=False))
+
+
+def _read(file: Path) -> str:
+    try:
+        data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+        return data.decode("utf-8")
+    except OSError as error:
+        raise ChatFormatError(f"{file} cannot be read ({error.strerror}).") from error
+    except UnicodeDecodeError as error:
+        raise ChatFormatError(
+            f"{file} is no UTF-8 text ({error.reason} at byte {error.start})."
+        ) from error
+
+
+def _tokenizer(folder: Path | None) -> Any:
+    if folder is None:
+        return None
+    from speciale.chat.tokenizer import load_tokenizer
+
+    return load_tokenizer(folder)
