@@ -182,7 +182,7 @@ def encode(
       speciale encode request.json --explain
       echo '[{"role": "user", "content": "hi"}]' | speciale encode -
     """
-    from speciale.chat.commands import encode_file
+    from speciale.serve.format_commands import encode_file
 
     encode_file(file, think, explain, tokenizer)
 
@@ -207,7 +207,7 @@ def parse(
       speciale parse completion.txt --mode lenient --explain
       speciale parse answer.txt --no-think
     """
-    from speciale.chat.commands import parse_file
+    from speciale.serve.format_commands import parse_file
 
     parse_file(file, think, mode.value, explain, tokenizer)
 

@@ -13,7 +13,16 @@ from pathlib import Path
 import torch
 from tokenizers import Tokenizer
 
-from speciale.chat import ASSISTANT, BOS, EOS, THINK_CLOSE, THINK_OPEN, USER, encode
+from speciale.chat import (
+    ASSISTANT,
+    BOS,
+    EOS,
+    THINK_CLOSE,
+    THINK_OPEN,
+    USER,
+    Detokenizer,
+    encode_ids,
+)
 from speciale.chat.tokenizer import load_tokenizer
 from speciale.engine.generate import stream
 from speciale.errors import CheckpointError
@@ -170,10 +179,7 @@ class TerminalChat:
         messages = [{"role": "system", "content": self._system}] if self._system else []
         messages += [message for exchange in exchanges for message in exchange]
         messages.append({"role": "user", "content": question})
-        text = encode(messages, thinking_mode="thinking" if self._think else "chat")
-        # An argument that is no UTF-8 reaches us as lone surrogates, which no tokenizer takes.
-        text = text.encode(errors="replace").decode()
-        return self._tokenizer.encode(text, add_special_tokens=False).ids
+        return encode_ids(self._tokenizer, messages, "thinking" if self._think else "chat")
 
 
 class _Reply:
@@ -181,10 +187,9 @@ class _Reply:
 
     def __init__(self, screen: Screen, tokenizer: Tokenizer, think: bool) -> None:
         self.reasoning, self.content, self.count = "", "", 0
-        self._screen, self._tokenizer, self._thinking = screen, tokenizer, think
+        self._screen, self._thinking = screen, think
         self._close = tokenizer.token_to_id(THINK_CLOSE)
-        self._pending: list[int] = []  # tokens whose last character may be unfinished
-        self._shown = 0  # characters of the pending tokens that are on the screen
+        self._detokenizer = Detokenizer(tokenizer)
         self._first = self._last = 0.0
         if think and not screen.interactive:
             screen.write(f"{THINK_OPEN}\n")  # nothing is dim there: the marks tell it apart
@@ -196,23 +201,16 @@ class _Reply:
         if self._thinking and token == self._close:
             self._end_thinking()
             return
-        # Byte-level tokens decode alike in any company. A character whose bytes are not all here
-        # decodes as one U+FFFD at the end; everything before it is final.
-        self._pending.append(token)
-        text = self._tokenizer.decode(self._pending, skip_special_tokens=False)
-        ready = text.removesuffix("\N{REPLACEMENT CHARACTER}")
-        new = ready[self._shown :]
+        new = self._detokenizer.feed([token])
         if self._thinking:
             self.reasoning += new
         else:
             self.content += new
-        self._shown = len(ready)
-        if ready == text:
-            self._pending, self._shown = [], 0
         self._screen.write(new, dim=self._thinking)
 
     def _end_thinking(self) -> None:
-        self._thinking, self._pending, self._shown = False, [], 0
+        self._detokenizer.finish()  # half a character is not shown
+        self._thinking = False
         self._screen.start_line()
         if not self._screen.interactive:
             self._screen.write(f"{THINK_CLOSE}\n")

@@ -31,16 +31,14 @@ def encode_file(
     prompt = encode_request(request)
     tokenizer = _tokenizer(tokenizer_folder)
     if explain:
-        from speciale.chat.explain import explain_prompt
+        from speciale.serve.explain import explain_prompt
 
         explain_prompt(prompt, tokenizer)
         return
     for index, what in prompt.mended:
         print(f"message {index}: {what}", file=sys.stderr)
     if tokenizer is None:
-        # As it is, without a newline of ours; half a surrogate pair has no bytes.
-        sys.stdout.buffer.write(prompt.text.encode(errors="replace"))
-        sys.stdout.buffer.flush()
+        _write(prompt.text)  # as it is, without a newline of ours
     else:
         print(json.dumps(prompt.ids(tokenizer)))
 
@@ -53,14 +51,21 @@ def parse_file(
     parser = StreamParser("thinking" if think else "chat", mode)
     events = [*parser.feed(text), *parser.finish()]
     if explain:
-        from speciale.chat.explain import explain_completion
+        from speciale.serve.explain import explain_completion
 
         explain_completion(text, events, _tokenizer(tokenizer_folder))
         return
     for event in events:
         if isinstance(event, Repair):
             print(f"at character {event.offset}: {event.detail}", file=sys.stderr)
-    print(json.dumps(join(events), indent=2, ensure_ascii=False))
+    _write(json.dumps(join(events), indent=2, ensure_ascii=False) + "\n")
+
+
+def _write(text: str) -> None:
+    # In UTF-8 whatever the terminal says; half a surrogate pair has no bytes in it.
+    sys.stdout.flush()
+    sys.stdout.buffer.write(text.encode(errors="replace"))
+    sys.stdout.buffer.flush()
 
 
 def _read(file: Path) -> str:

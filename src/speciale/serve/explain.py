@@ -15,9 +15,9 @@ from speciale.chat.events import CallEnd, CallStart, Event, Repair, join
 from speciale.chat.ids import parts_to_ids
 from speciale.chat.markers import SPECIAL_TOKENS
 from speciale.chat.request import Prompt
+from speciale.serve.screen import visible
 
 _MARK = re.compile("|".join(map(re.escape, SPECIAL_TOKENS)))
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _TEMPLATE, _MARK_STYLE, _MESSAGE = "cyan", "bold magenta", "default"
 
 
@@ -51,16 +51,16 @@ def explain_completion(text: str, events: Sequence[Event], tokenizer: Any = None
     message = join(events)
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     if message["reasoning_content"]:
-        table.add_row("reasoning", Text(_safe(message["reasoning_content"]), style="dim"))
+        table.add_row("reasoning", Text(visible(message["reasoning_content"]), style="dim"))
     if message["content"] or not message["tool_calls"]:
-        table.add_row("content", Text(_safe(message["content"])))
+        table.add_row("content", Text(visible(message["content"])))
     for call in message["tool_calls"]:
         said = f"{call['function']['name']}({call['function']['arguments']})"
-        table.add_row("call", Text(_safe(said), style="cyan"))
+        table.add_row("call", Text(visible(said), style="cyan"))
     complete = {event.index for event in events if isinstance(event, CallEnd)}
     for event in events:
         if isinstance(event, CallStart) and event.index not in complete:
-            table.add_row("dropped", Text(_safe(event.name), style="red"))
+            table.add_row("dropped", Text(visible(event.name), style="red"))
     for event in events:
         if isinstance(event, Repair):
             near = text[event.offset : event.offset + 24]
@@ -73,13 +73,8 @@ def explain_completion(text: str, events: Sequence[Event], tokenizer: Any = None
     console.print(f"{count}; finish_reason {events[-1].reason}", style="dim")
 
 
-def _safe(text: str) -> str:
-    """`text` without characters that a terminal would obey."""
-    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
-
-
 def _append(text: Text, part: str, style: str, marks: bool) -> None:
-    part = _safe(part)
+    part = visible(part)
     at = 0
     for mark in _MARK.finditer(part) if marks else ():
         text.append(part[at : mark.start()], style)
