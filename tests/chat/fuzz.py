@@ -27,8 +27,8 @@ def check(text: str, thinking_mode: str, size: int) -> bool:
     """Raises AssertionError where a law is broken; says whether strict parsing took `text`."""
     message = parse(text, thinking_mode, "lenient")  # never raises
     assert join(events(text, thinking_mode, "lenient", size)) == message, "split, lenient"
-    for mark in ("<｜DSML｜", "</｜DSML｜"):
-        assert mark not in message["content"] + message["reasoning_content"], "markup in text"
+    for said in (message["content"], message["reasoning_content"]):
+        assert not re.search("</?[｜‖]|</?think>|[｜‖]DSML[｜‖]", said), "markup in text"
     for call in message["tool_calls"]:
         check_call(text, **call["function"])
     assert len(message["tool_calls"]) <= len(re.findall("DSML[｜‖]{1,2}invoke", text)), "a call"

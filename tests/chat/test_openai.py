@@ -42,7 +42,9 @@ def test_a_plain_completion():
     assert (choice.finish_reason, choice.message.content) == ("length", "Hi.")
     assert "tool_calls" not in body["choices"][0]["message"]
     assert "reasoning_content" not in body["choices"][0]["message"]
-    assert to_completion(parse("", "chat", "lenient"), "m")["choices"][0]["message"]["content"] == ""
+    assert (
+        to_completion(parse("", "chat", "lenient"), "m")["choices"][0]["message"]["content"] == ""
+    )
 
 
 @pytest.mark.parametrize("size", [1, 5, 1000])

@@ -26,6 +26,7 @@ class Grammar:
         self._reader, self._in_reasoning = reader, in_reasoning
         self._calls = Calls(reader, tools)
         self._said_something = False  # other than white space
+        self._last = {ReasoningDelta: "", ContentDelta: ""}  # the end of what was given of each
         self._newlines = 0  # in front of the tag that was found last
 
     def message(self) -> Reading[None]:
@@ -69,6 +70,8 @@ class Grammar:
         """Gives out reasoning or content up to the next marker, which it reads; None at the end."""
         reader = self._reader
         find = patterns.CANDIDATE.search
+        delta = ReasoningDelta if self._in_reasoning else ContentDelta
+        yield from self._mend_seam(delta)
         while True:
             buffer, start = reader.buffer, reader.at
             place, marker = start, None
@@ -88,8 +91,8 @@ class Grammar:
                     stop -= 1
             if stop > start:
                 text = buffer[start:stop]
-                delta = ReasoningDelta if self._in_reasoning else ContentDelta
                 reader.events.append(delta(text))
+                self._last[delta] = (self._last[delta] + text)[-patterns.LONGEST :]
                 self._said_something = self._said_something or not text.isspace()
             if found:
                 self._newlines, reader.at = place - stop, marker.end()
@@ -98,6 +101,25 @@ class Grammar:
             if reader.final:
                 return None
             yield
+
+    def _mend_seam(self, delta: type[ReasoningDelta | ContentDelta]) -> Reading[None]:
+        """Where a marker was taken out, what stands before and after may be another together:
+        then the part of it that is still to come is taken out too."""
+        reader = self._reader
+        while before := patterns.UNFINISHED_MARKER.search(self._last[delta]):
+            known = before.group()
+            joint = known + reader.buffer[reader.at : reader.at + patterns.LONGEST]
+            whole = reader.final or len(joint) == len(known) + patterns.LONGEST
+            marks = (reader.marker_in(joint, n, whole) for n in range(len(known)))
+            marker = next((mark for mark in marks if mark is not None), None)
+            if marker is PENDING:
+                yield
+            elif marker is None:
+                return
+            else:
+                what = f"{marker.group()!r} stands in the text, in parts"
+                reader.flaw("special_token", what, reader.base + reader.at)
+                reader.at += marker.end() - len(known)
 
     def _rest(self) -> Reading[None]:
         """Reads what follows the end mark, to nothing."""

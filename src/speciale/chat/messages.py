@@ -51,12 +51,16 @@ class ChatRequest(TypedDict, total=False):
 def check_messages(messages: Any) -> None:
     """Raises ChatFormatError for the first thing in `messages` that has the wrong shape."""
     if isinstance(messages, str | Mapping) or not isinstance(messages, Sequence):
-        raise ChatFormatError(f"it is {_a(messages)}: pass a list of messages.", field="messages")
+        raise ChatFormatError(
+            f"it is {article(messages)}: pass a list of messages.", field="messages"
+        )
     if not messages:
         raise ChatFormatError("it is empty: pass at least one message.", field="messages")
     for index, message in enumerate(messages):
         if not isinstance(message, Mapping):
-            raise ChatFormatError(f"it is {_a(message)}: pass an object with a role.", index=index)
+            raise ChatFormatError(
+                f"it is {article(message)}: pass an object with a role.", index=index
+            )
         role = message.get("role")
         if role not in ROLES:
             raise ChatFormatError(
@@ -67,7 +71,7 @@ def check_messages(messages: Any) -> None:
             value = message.get(field)
             if value is not None and not isinstance(value, str):
                 raise ChatFormatError(
-                    f"it is {_a(value)}: pass text.", index=index, role=role, field=field
+                    f"it is {article(value)}: pass text.", index=index, role=role, field=field
                 )
         _check_calls(message.get("tool_calls"), index, role)
         if message.get("tools"):
@@ -79,7 +83,7 @@ def _check_content(content: Any, index: int, role: str) -> None:
         return
     if not isinstance(content, list | tuple):
         raise ChatFormatError(
-            f"it is {_a(content)}: pass text or a list of parts.",
+            f"it is {article(content)}: pass text or a list of parts.",
             index=index,
             role=role,
             field="content",
@@ -87,13 +91,13 @@ def _check_content(content: Any, index: int, role: str) -> None:
     for place, part in enumerate(content):
         where = {"index": index, "role": role, "field": f"content[{place}]"}
         if not isinstance(part, Mapping):
-            raise ChatFormatError(f'it is {_a(part)}: pass {{"type": "text", ...}}.', **where)
+            raise ChatFormatError(f'it is {article(part)}: pass {{"type": "text", ...}}.', **where)
         if part.get("type") not in ("text", "input_text", "output_text"):
             raise ChatFormatError(
                 f"its type is {part.get('type')!r}: this model reads text parts only.", **where
             )
         if not isinstance(part.get("text"), str):
-            raise ChatFormatError(f"its text is {_a(part.get('text'))}: pass text.", **where)
+            raise ChatFormatError(f"its text is {article(part.get('text'))}: pass text.", **where)
 
 
 def _check_calls(calls: Any, index: int, role: str) -> None:
@@ -101,7 +105,7 @@ def _check_calls(calls: Any, index: int, role: str) -> None:
         return
     where = {"index": index, "role": role}
     if not isinstance(calls, list | tuple):
-        raise ChatFormatError(f"it is {_a(calls)}: pass a list.", **where, field="tool_calls")
+        raise ChatFormatError(f"it is {article(calls)}: pass a list.", **where, field="tool_calls")
     for place, call in enumerate(calls):
         field = f"tool_calls[{place}]"
         if not isinstance(call, Mapping) or not isinstance(call.get("function"), Mapping):
@@ -121,7 +125,7 @@ def _check_calls(calls: Any, index: int, role: str) -> None:
         arguments = call["function"].get("arguments")
         if arguments is not None and not isinstance(arguments, str | Mapping):
             raise ChatFormatError(
-                f"it is {_a(arguments)}: pass the text of a JSON object.",
+                f"it is {article(arguments)}: pass the text of a JSON object.",
                 **where,
                 field=f"{field}.function.arguments",
             )
@@ -131,7 +135,7 @@ def check_tools(tools: Any, index: int | None = None, role: str | None = None) -
     """Raises ChatFormatError unless `tools` is a list of function tools."""
     where = {"index": index, "role": role}
     if not isinstance(tools, list | tuple):
-        raise ChatFormatError(f"it is {_a(tools)}: pass a list.", **where, field="tools")
+        raise ChatFormatError(f"it is {article(tools)}: pass a list.", **where, field="tools")
     for place, tool in enumerate(tools):
         field = f"tools[{place}]"
         if not isinstance(tool, Mapping) or not isinstance(tool.get("function"), Mapping):
@@ -156,7 +160,7 @@ def _check_name(function: Mapping[str, Any], where: dict[str, Any], field: str) 
         raise ChatFormatError(f"it is {name!r}: pass the function's name.", **where, field=field)
 
 
-def _a(value: Any) -> str:
+def article(value: Any) -> str:
     """Such as "a list", "an int" and "null"."""
     if value is None:
         return "null"

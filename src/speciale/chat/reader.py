@@ -43,15 +43,17 @@ class Reader:
         self.events.append(Repair(kind, detail, offset, dropped))
 
     def marker_at(self, place: int) -> Any:
-        """The marker that begins here, None, or PENDING where more text decides."""
-        buffer = self.buffer
-        marker = patterns.MARKER.match(buffer, place)
+        """The marker that begins at `place`, None, or PENDING where more text decides."""
+        return self.marker_in(self.buffer, place, self.final)
+
+    def marker_in(self, text: str, place: int, final: bool) -> Any:
+        marker = patterns.MARKER.match(text, place)
         if marker is None:
-            if not self.final and patterns.UNFINISHED_MARKER.match(buffer, place):
+            if not final and patterns.UNFINISHED_MARKER.match(text, place):
                 return PENDING
-            if self.strict or not (marker := patterns.BROKEN_MARKER.match(buffer, place)):
+            if self.strict or not (marker := patterns.BROKEN_MARKER.match(text, place)):
                 return None
-        if marker.end() == len(buffer) and not self.final and buffer[-1] != ">":
+        if marker.end() == len(text) and not final and text[-1] != ">":
             return PENDING
         if self.strict and not patterns.STRICT_MARKER.fullmatch(marker.group()):
             if DSML in marker.group():

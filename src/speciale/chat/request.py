@@ -11,7 +11,7 @@ from typing import Any
 from speciale.chat.errors import ChatFormatError
 from speciale.chat.ids import parts_to_ids
 from speciale.chat.markers import BOS, EOS, THINK_CLOSE
-from speciale.chat.messages import check_messages, check_tools
+from speciale.chat.messages import article, check_messages, check_tools
 from speciale.chat.normalise import STEPS, Note, normalise
 from speciale.chat.template import render
 
@@ -54,7 +54,7 @@ def encode_request(request: Mapping[str, Any], steps: Collection[str] | None = N
     The request is not changed. Raises ChatFormatError with the message's index, role and field.
     """
     if not isinstance(request, Mapping):
-        raise ChatFormatError(f"it is a {type(request).__name__}: pass an object with messages.")
+        raise ChatFormatError(f"it is {article(request)}: pass an object with messages.")
     check_messages(request.get("messages"))
     thinking = thinks(request)
     messages, mended = normalise(request["messages"], steps)
