@@ -71,7 +71,8 @@ class Grammar:
         reader = self._reader
         find = patterns.CANDIDATE.search
         delta = ReasoningDelta if self._in_reasoning else ContentDelta
-        yield from self._mend_seam(delta)
+        if self._last[delta]:
+            yield from self._mend_seam(delta)
         while True:
             buffer, start = reader.buffer, reader.at
             place, marker = start, None

@@ -19,8 +19,8 @@ def _begun(text: str) -> str:
     return "".join(f"(?:{re.escape(c)}" for c in text) + ")?" * len(text)
 
 
-# In free text a mark can begin at these characters only.
-CANDIDATE = re.compile("[<｜‖]")
+# In free text a mark can begin here only.
+CANDIDATE = re.compile(r"<(?=/?(?:[t｜‖]|\Z))|[｜‖](?=[｜‖]?(?:D|\Z))")
 BAR = re.compile("[｜‖]")  # is in every mark of the DSML and in the end mark
 # A marker in free text: a tag of the DSML, a think mark, any other token such as <｜User｜>, or
 # the DSML mark by itself.
