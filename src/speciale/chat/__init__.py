@@ -1,5 +1,6 @@
 """DeepSeek-V3.2's chat format: messages to prompt text, completions to messages."""
 
+from speciale.chat.anthropic import from_anthropic
 from speciale.chat.detokenizer import Detokenizer
 from speciale.chat.errors import ChatFormatError
 from speciale.chat.events import (
@@ -14,6 +15,7 @@ from speciale.chat.events import (
     join,
 )
 from speciale.chat.extend import Extension, extend
+from speciale.chat.functions import function_tool
 from speciale.chat.ids import encode_ids
 from speciale.chat.markers import (
     ASSISTANT,
@@ -51,6 +53,8 @@ __all__ = [
     "encode_request",
     "Prompt",
     "encode_ids",
+    "from_anthropic",
+    "function_tool",
     "Detokenizer",
     "extend",
     "Extension",
