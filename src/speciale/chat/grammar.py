@@ -107,7 +107,8 @@ class Grammar:
         """Where a marker was taken out, what stands before and after may be another together:
         then the part of it that is still to come is taken out too."""
         reader = self._reader
-        while before := patterns.UNFINISHED_MARKER.search(self._last[delta]):
+        last = self._last[delta]
+        while before := patterns.UNFINISHED_MARKER.search(last, max(0, last.rfind("<"))):
             known = before.group()
             joint = known + reader.buffer[reader.at : reader.at + patterns.LONGEST]
             whole = reader.final or len(joint) == len(known) + patterns.LONGEST

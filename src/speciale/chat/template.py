@@ -39,6 +39,7 @@ Message = Mapping[str, Any]
 ROLES = ("system", "developer", "user", "assistant", "tool")
 # Plain json.dumps, but with characters as they are: 'ü' and not '\u00fc'.
 _dumps = json.JSONEncoder(ensure_ascii=False).encode
+_loads = json.JSONDecoder().decode
 
 
 def encode(
@@ -87,13 +88,13 @@ def render(
         raise ChatFormatError(f'thinking_mode is {thinking_mode!r}: use "thinking" or "chat".')
     last_turn = -1
     for index, message in enumerate(full):
-        if not isinstance(message, Mapping):
+        if type(message) is not dict and not isinstance(message, Mapping):
             kind = type(message).__name__
             raise ChatFormatError(f"it is a {kind}: pass a dict with a role.", index=index)
         role = message.get("role")
         if role == "user" or role == "developer":
             last_turn = index
-        elif role == "assistant" and not isinstance(message.get("tool_calls") or [], list | tuple):
+        elif role == "assistant" and not isinstance(message.get("tool_calls") or [], (list, tuple)):
             kind = type(message["tool_calls"]).__name__
             raise ChatFormatError(
                 f"it is a {kind}: pass a list.", index=index, role=role, field="tool_calls"
@@ -246,7 +247,7 @@ def _call(parts: list[str], call: Any, index: int, field: str, before: str) -> N
         ) from error
     field = f"{field}.function.arguments"
     try:
-        values = json.loads(arguments)
+        values = _loads(arguments)
     except (TypeError, ValueError, RecursionError) as error:
         raise ChatFormatError(
             f"{str(arguments)[:80]!r} is not JSON text ({error}): use json.dumps.",
