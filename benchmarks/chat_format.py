@@ -186,25 +186,31 @@ def hostile() -> list[dict]:
         "odd keys": f"{invoke}{parameter}x{INVOKE_CLOSE}".replace('"a"', '"a"b"'),
         "calls and text": f'{INVOKE_OPEN} name="f"/>x',
     }
-    heads = {"in text": "", "in a value": f"\n\n{CALLS_OPEN}\n{invoke}{parameter}"}
-    tails = {"": "", ", closed": PARAMETER_CLOSE}
+    value = f"\n\n{CALLS_OPEN}\n{invoke}{parameter}"
+    places = {
+        "in text": ("", ""),
+        "in a value": (value, ""),
+        "in a value that ends": (value, PARAMETER_CLOSE),
+    }
     rows = []
     for name, unit in units.items():
-        for place, head in heads.items():
-            for ending, tail in tails.items():
-                count = MEGABYTE // len(unit.encode())
-                texts = [head + unit * number + tail for number in (count // 2, count)]
-                actions = [lambda t=t: parse(t, "chat", "lenient") for t in texts]
-                actions.append(lambda t=texts[1]: stream(t, "lenient"))
-                half, whole, chunks = medians(*actions, rounds=3)
-                rows.append(
-                    {
-                        "what": f"hostile: {name} {place}{ending}",
-                        "whole s": whole,
-                        "twice the text": whole / half,
-                        "16-character chunks s": chunks,
-                    }
-                )
+        for place, (head, tail) in places.items():
+            count = MEGABYTE // len(unit.encode())
+            one, four = (head + unit * number + tail for number in (count, 4 * count))
+            seconds, of_four, in_chunks = medians(
+                lambda t=one: parse(t, "chat", "lenient"),
+                lambda t=four: parse(t, "chat", "lenient"),
+                lambda t=one: stream(t, "lenient"),
+                rounds=3,
+            )
+            rows.append(
+                {
+                    "what": f"{name} {place}",
+                    "1 MB s": seconds,
+                    "1 MB in 16-character chunks s": in_chunks,
+                    "4 MB against 1 MB": of_four / seconds,
+                }
+            )
     return rows
 
 

@@ -2,4 +2,10 @@
 
 import os
 
+from hypothesis import settings
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A shared machine may pause at any moment: no example fails for the time it took.
+settings.register_profile("speciale", deadline=None)
+settings.load_profile("speciale")

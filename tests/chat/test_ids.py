@@ -93,7 +93,7 @@ def test_the_ids_of_the_format_are_deepseeks():
 
 @anyone
 @given(SPELT.map("".join), SPELT.map("".join))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_no_message_can_set_a_mark(tokenizer, text, value):
     """Injection: whatever messages say, the marks are those of the same messages without it."""
 
@@ -163,7 +163,7 @@ def test_half_a_surrogate_pair_is_no_crash():
 
 @anyone
 @given(st.text(st.sampled_from("a é😀你<｜>\n") | st.characters(codec="utf-8"), max_size=30))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_detokenisation_never_splits_a_character(tokenizer, text):
     detokenizer = Detokenizer(tokenizer)
     ids = tokenizer.encode(text, add_special_tokens=False).ids
@@ -222,7 +222,7 @@ def conversations(draw):
 
 @anyone
 @given(conversations(), st.sampled_from(["thinking", "chat"]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_extending_step_by_step_is_encoding_the_whole(tokenizer, messages, mode):
     at = next(i for i, m in enumerate(messages) if m["role"] == "assistant")
     ids = encode_ids(tokenizer, messages[:at], mode, drop_thinking=False)

@@ -204,7 +204,7 @@ def cut_completions(draw):
 
 
 @given(cut_completions(), st.sampled_from(["thinking", "chat"]))
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 def test_any_split_gives_the_same(case, thinking_mode):
     text, chunks = case
     events = events_of(chunks, thinking_mode, "lenient")
@@ -226,7 +226,7 @@ def test_any_split_gives_the_same(case, thinking_mode):
 
 
 @given(cut_completions(), st.sampled_from(["thinking", "chat"]))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_no_mark_appears_in_text(case, thinking_mode):
     for event in events_of(case[1], thinking_mode, "lenient"):
         if isinstance(event, ContentDelta | ReasoningDelta):
