@@ -104,6 +104,28 @@ def test_a_last_assistant_message_is_a_beginning():
     assert encode_request(request).text.endswith("</think>It is")
 
 
+def test_calls_at_the_end_wait_for_their_results():
+    said = [{"type": "text", "text": "One"}, USE, {"type": "text", "text": "two"}]
+    request = message(*said, role="assistant")
+    last = from_anthropic(request)["messages"][-1]
+    assert (last["content"], last["prefix"], len(last["tool_calls"])) == ("One\ntwo", True, 1)
+    with pytest.raises(ChatFormatError, match="add their results"):
+        encode_request(from_anthropic(request))
+
+
+@pytest.mark.parametrize("given", ["enabled", "adaptive", "disabled"])
+def test_thinking(given):
+    request = {"messages": [{"role": "user", "content": "q"}], "thinking": {"type": given}}
+    assert encode_request(from_anthropic(request)).in_reasoning == (given != "disabled")
+
+
+def test_other_keys_are_kept():
+    kept = {"temperature": 0.5, "top_p": 0.9, "top_k": 3, "stream": True, "unknown": [1]}
+    request = {"messages": [], "system": "Be brief.", "metadata": {}, **kept}
+    system = {"role": "system", "content": "Be brief."}
+    assert from_anthropic(request) == {"messages": [system], **kept}
+
+
 @pytest.mark.parametrize(
     ("choice", "expected"),
     [
@@ -120,6 +142,10 @@ def message(*blocks, role="user"):
     return {"messages": [{"role": role, "content": list(blocks)}]}
 
 
+USE = {"type": "tool_use", "id": "a", "name": "f", "input": {}}
+RESULT = {"type": "tool_result", "tool_use_id": "a"}
+
+
 @pytest.mark.parametrize(
     ("request_", "problem"),
     [
@@ -128,19 +154,28 @@ def message(*blocks, role="user"):
         ({"messages": [3]}, "message 0, role: it is None"),
         ({"messages": [{"role": "system", "content": "s"}]}, "message 0, role: it is 'system'"),
         ({"messages": [{"role": "user", "content": 3}]}, r"message 0 \(user\), content: it is an"),
-        (message({"type": "image"}), r"message 0 \(user\), content\[0\]: a block of type 'image'"),
+        (message({"type": "image"}), r"message 0 \(user\), content\[0\]: its type is 'image'"),
+        (
+            message({"type": "text", "text": "a"}, {"type": "document"}),
+            r"content\[1\]: its type is",
+        ),
         (message({"type": "text", "text": "a"}, "b"), r"content\[1\]: it is a str without a type"),
         (message({"type": "tool_use"}), "'tool_use'"),
-        (message({"type": "text"}), "'text'"),
-        (message({"type": "thinking"}, role="assistant"), "'thinking'"),
-        (message({"type": "tool_use", "input": "x"}, role="assistant"), "'tool_use'"),
-        (message({"type": "tool_result", "content": [{"type": "image"}]}), "'image'"),
-        (message({"type": "tool_result", "content": 3}), r"content\[0\]: it is an int"),
+        (message({"type": "text"}), "it is no text"),
+        (message({"type": "thinking"}, role="assistant"), "a malformed thinking"),
+        (message({**USE, "input": "x"}, role="assistant"), "a malformed tool_use"),
+        (message({**USE, "name": None}, role="assistant"), "a malformed tool_use"),
+        (message({**USE, "input": {"a": object()}}, role="assistant"), "be written as JSON"),
+        (message({**RESULT, "tool_use_id": ["a"]}), "a malformed tool_result"),
+        (message({**RESULT, "content": [{"type": "image"}]}), "its type is 'image'"),
+        (message({**RESULT, "content": 0}), r"content\[0\]: it is an int"),
         ({"messages": [], "tools": [{"type": "web_search_20250305"}]}, r"tools\[0\]: it has no in"),
         ({"messages": [], "tools": "f"}, "tools: it is a str"),
         ({"messages": [], "tool_choice": {"type": "some"}}, "tool_choice: it is {'type': 'some'}"),
+        ({"messages": [], "tool_choice": {"type": "tool"}}, "tool_choice: .* the tool's name"),
         ({"messages": [], "thinking": True}, "thinking: it is True"),
         ({"messages": [], "system": 3}, "system: it is an int"),
+        ({"messages": [], "system": [{"type": "document", "text": "d"}]}, "system: its type is"),
     ],
     ids=str,
 )

@@ -2,11 +2,13 @@
 
 import enum
 import json
+import math
+import re
 from dataclasses import dataclass
 from typing import Annotated, Literal, Optional
 
 import pytest
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from speciale.chat import ChatFormatError, encode_request, function_tool
 
@@ -102,6 +104,62 @@ def test_methods_and_coroutines_and_no_docstring():
     }
 
 
+def test_a_summary_of_two_lines_and_parameters_described_together():
+    def add(x: int, y: int):
+        """Add two numbers
+        of any size.
+
+        Slowly.
+
+        Parameters
+        ----------
+        x, y : int
+            A number.
+        """
+
+    function = function_tool(add)["function"]
+    assert function["description"] == "Add two numbers\nof any size.\n\nSlowly."
+    properties = function["parameters"]["properties"]
+    assert [properties[key]["description"] for key in "xy"] == ["A number."] * 2
+
+
+def test_defaults_are_json_and_copies():
+    given = {"title": "kept"}
+
+    @dataclass
+    class Options:
+        layout: Annotated[dict, Field(default={"title": "kept"})]
+
+    def draw(a: dict = given, b: tuple = (1,), c: float = math.nan, d: Options = Options): ...
+
+    parameters = function_tool(draw)["function"]["parameters"]
+    properties = parameters["properties"]
+    assert properties["a"]["default"] == given and properties["a"]["default"] is not given
+    assert properties["b"]["default"] == [1]
+    assert "default" not in properties["c"] and "default" not in properties["d"]
+    assert parameters["required"] == []
+    assert parameters["$defs"]["Options"]["properties"]["layout"]["default"] == given
+
+
+def test_what_it_returns_may_have_an_unknown_type():
+    def load(path: "str") -> "Frame": ...  # noqa: F821
+
+    assert function_tool(load)["function"]["parameters"]["required"] == ["path"]
+
+
+class Tree(BaseModel):
+    branches: "list[Tree]" = []
+
+
+def test_definitions_are_found_inside_of_parameters():
+    def climb(tree: Tree, places: list[Place], units: dict[str, Unit | None]): ...
+
+    parameters = function_tool(climb)["function"]["parameters"]
+    found = set(re.findall(r'"\$ref": "([^"]*)"', json.dumps(parameters)))
+    assert found == {f"#/$defs/{name}" for name in parameters["$defs"]}
+    assert set(parameters["$defs"]) == {"Tree", "Place", "Unit"}
+
+
 def test_two_types_of_one_name_stay_two():
     def made():
         @dataclass
@@ -122,6 +180,8 @@ def several(*a): ...
 def any_name(**a): ...
 def untypable(a: type(lambda: 0)): ...
 def unknown(a: "Nowhere"): ...  # noqa: F821
+def no_type(a: "1 +"): ...  # noqa: F722
+def bad_pattern(a: Annotated[str, Field(pattern="(")]): ...
 
 
 @pytest.mark.parametrize(
@@ -131,7 +191,11 @@ def unknown(a: "Nowhere"): ...  # noqa: F821
         (several, "takes any number"),
         (any_name, "takes any name"),
         (untypable, "'a' of untypable has the type"),
-        (unknown, "the signature of unknown cannot be read"),
+        (unknown, "'a' of unknown has the type 'Nowhere', which cannot be read"),
+        (no_type, "'a' of no_type has the type"),
+        (bad_pattern, "'a' of bad_pattern has the type"),
+        (Place, "Place is a class"),
+        (dict.fromkeys, "fromkeys is positional only"),
         (lambda a: a, "has no name"),
         (3, "has no name"),
     ],

@@ -15,6 +15,16 @@ _RENAMED = {"stop_sequences": "stop"}
 _READ = {"messages", "system", "tools", "tool_choice", "thinking", "metadata", *_RENAMED}
 _THINKING = {"enabled": "enabled", "adaptive": "enabled", "disabled": "disabled"}
 _CHOICES = {"auto": "auto", "any": "required", "none": "none"}
+# The blocks that each role may send, and what they cannot do without.
+_NEEDS = {
+    "user": {"text": "a text", "tool_result": "a tool_use_id"},
+    "assistant": {
+        "text": "a text",
+        "thinking": "a text in thinking",
+        "redacted_thinking": "nothing",
+        "tool_use": "an id, a name and an object as input",
+    },
+}
 
 
 def from_anthropic(request: Mapping[str, Any]) -> dict[str, Any]:
@@ -44,7 +54,7 @@ def from_anthropic(request: Mapping[str, Any]) -> dict[str, Any]:
             raise ChatFormatError(
                 f'it is {role!r}: use "user" or "assistant".', index=index, field="role"
             )
-    if messages and messages[-1]["role"] == "assistant" and "tool_calls" not in messages[-1]:
+    if messages and messages[-1]["role"] == "assistant":
         messages[-1]["prefix"] = True
     result["messages"] = messages
     for name, other in _RENAMED.items():
@@ -67,15 +77,15 @@ def _user(content: Any, index: int) -> list[dict[str, Any]]:
     results, texts = [], []
     for place, block in enumerate(_blocks(content, index, "user")):
         where = {"index": index, "role": "user", "field": f"content[{place}]"}
-        if block["type"] == "text":
-            texts.append(_block_text(block, **where))
-        elif block["type"] == "tool_result":
-            text = _text(block.get("content") or "", **where)
-            results.append(
-                {"role": "tool", "tool_call_id": block.get("tool_use_id"), "content": text}
-            )
-        else:
-            raise _unreadable(block, **where)
+        match block:
+            case {"type": "text"}:
+                texts.append(_block_text(block, **where))
+            case {"type": "tool_result", "tool_use_id": str(call)}:
+                content = block.get("content")
+                text = "" if content is None else _text(content, **where)
+                results.append({"role": "tool", "tool_call_id": call, "content": text})
+            case _:
+                raise _unreadable(block, **where)
     if texts or not results:
         results.append({"role": "user", "content": "\n".join(texts)})
     return results
@@ -85,17 +95,16 @@ def _assistant(content: Any, index: int) -> dict[str, Any]:
     texts, thoughts, calls = [], [], []
     for place, block in enumerate(_blocks(content, index, "assistant")):
         where = {"index": index, "role": "assistant", "field": f"content[{place}]"}
-        match block["type"]:
-            case "text":
+        match block:
+            case {"type": "text"}:
                 texts.append(_block_text(block, **where))
-            case "thinking" if isinstance(block.get("thinking"), str):
-                thoughts.append(block["thinking"])
-            case "redacted_thinking":  # encrypted: no one here can read it
+            case {"type": "thinking", "thinking": str(thought)}:
+                thoughts.append(thought)
+            case {"type": "redacted_thinking"}:  # encrypted: no one here can read it
                 pass
-            case "tool_use" if isinstance(block.get("input"), Mapping):
-                arguments = json.dumps(block["input"], ensure_ascii=False)
-                function = {"name": block.get("name"), "arguments": arguments}
-                calls.append({"id": block.get("id"), "type": "function", "function": function})
+            case {"type": "tool_use", "id": str(id_), "name": str(name), "input": Mapping()}:
+                function = {"name": name, "arguments": _json(block["input"], **where)}
+                calls.append({"id": id_, "type": "function", "function": function})
             case _:
                 raise _unreadable(block, **where)
     message: dict[str, Any] = {"role": "assistant", "content": "\n".join(texts)}
@@ -139,17 +148,29 @@ def _text(content: Any, **where: Any) -> str:
 
 
 def _block_text(block: Any, **where: Any) -> str:
-    if not isinstance(block, Mapping) or not isinstance(block.get("text"), str):
-        raise _unreadable(block, **where)
-    return block["text"]
+    match block:
+        case {"type": "text", "text": str(text)}:
+            return text
+        case {"type": str(kind)} if kind != "text":
+            raise ChatFormatError(f"its type is {kind!r}: use text blocks only.", **where)
+    raise ChatFormatError('it is no text: pass {"type": "text", "text": ...}.', **where)
 
 
-def _unreadable(block: Any, **where: Any) -> ChatFormatError:
-    kind = block.get("type") if isinstance(block, Mapping) else article(block)
+def _json(arguments: Mapping[str, Any], **where: Any) -> str:
+    try:
+        return json.dumps(arguments, ensure_ascii=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ChatFormatError(
+            f"its input cannot be written as JSON ({error}): use plain JSON values.", **where
+        ) from error
+
+
+def _unreadable(block: Mapping[str, Any], **where: Any) -> ChatFormatError:
+    kind, needs = block["type"], _NEEDS[where["role"]]
+    if kind in needs:
+        return ChatFormatError(f"it is a malformed {kind}: give it {needs[kind]}.", **where)
     return ChatFormatError(
-        f"a block of type {kind!r} that is malformed, or that this model cannot read: use text, "
-        "thinking, tool_use (assistant) and tool_result (user).",
-        **where,
+        f"its type is {kind!r}, which cannot be read here: use {', '.join(needs)}.", **where
     )
 
 
@@ -172,14 +193,17 @@ def _tools(tools: Any) -> list[dict[str, Any]]:
 
 
 def _choice(choice: Any) -> Any:
-    if isinstance(choice, Mapping) and choice.get("type") == "tool":
-        return {"type": "function", "function": {"name": choice.get("name")}}
-    return _named(choice, "tool_choice", _CHOICES)
+    match choice:
+        case {"type": "tool", "name": str(name)}:
+            return {"type": "function", "function": {"name": name}}
+        case {"type": "tool"}:
+            raise ChatFormatError(f"it is {choice!r}: give the tool's name.", field="tool_choice")
+    return _named(choice, "tool_choice", _CHOICES, "tool")
 
 
-def _named(value: Any, field: str, names: Mapping[str, str]) -> str:
+def _named(value: Any, field: str, names: Mapping[str, str], *others: str) -> str:
     kind = value.get("type") if isinstance(value, Mapping) else None
     if not isinstance(kind, str) or kind not in names:
-        known = ", ".join(names)
-        raise ChatFormatError(f"it is {value!r}: its type is one of {known}.", field=field)
+        known = ", ".join((*names, *others))
+        raise ChatFormatError(f"it is {value!r}: its type must be one of {known}.", field=field)
     return names[kind]

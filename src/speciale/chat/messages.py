@@ -115,13 +115,7 @@ def _check_calls(calls: Any, index: int, role: str) -> None:
                 **where,
                 field=field,
             )
-        name = call["function"].get("name")
-        if not isinstance(name, str) or not name:
-            raise ChatFormatError(
-                f"it is {name!r}: pass the function's name.",
-                **where,
-                field=f"{field}.function.name",
-            )
+        _check_name(call["function"], where, field)
         arguments = call["function"].get("arguments")
         if arguments is not None and not isinstance(arguments, str | Mapping):
             raise ChatFormatError(
@@ -144,13 +138,7 @@ def check_tools(tools: Any, index: int | None = None, role: str | None = None) -
                 **where,
                 field=field,
             )
-        name = tool["function"].get("name")
-        if not isinstance(name, str) or not name:
-            raise ChatFormatError(
-                f"it is {name!r}: pass the function's name.",
-                **where,
-                field=f"{field}.function.name",
-            )
+        _check_name(tool["function"], where, field)
 
 
 def _check_name(function: Mapping[str, Any], where: dict[str, Any], field: str) -> None:
