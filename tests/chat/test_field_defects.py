@@ -3,6 +3,7 @@ A test's name begins with the report it answers: vllm_N is vllm-project/vllm#N, 
 sgl-project/sglang#N. Its docstring is the behaviour that the report asks for."""
 
 import copy
+import hashlib
 import json
 
 import pytest
@@ -35,7 +36,7 @@ from speciale.chat import (
 )
 from speciale.chat.markers import restore_marks
 from speciale.chat.openai import ChunkWriter
-from speciale.chat.texts import TOOLS_PREFIX
+from speciale.chat.texts import COMPACT_TOOLS_PREFIX, TOOLS_PREFIX
 
 TOOLS = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]
 HI = {"role": "user", "content": "hi"}
@@ -99,9 +100,14 @@ def test_vllm_54911_an_empty_system_message_only_where_there_is_none():
 
 
 def test_the_tools_text_has_the_official_blank_lines():
-    """Engines' copies lack seven of them; the model was trained with them."""
+    """Engines' copies lack seven of them; the model was trained with them. Theirs is an option."""
     assert TOOLS_PREFIX.count("\n\n") == 7
-    assert TOOLS_PREFIX in encode([system(tools=TOOLS), HI], "chat")
+    request = {"messages": [system(), HI], "tools": TOOLS}
+    assert TOOLS_PREFIX in encode_request(request).text
+    compact = encode_request(request, compact_tools=True).text
+    assert compact == encode_request(request).text.replace(TOOLS_PREFIX, COMPACT_TOOLS_PREFIX)
+    digest = hashlib.sha256(COMPACT_TOOLS_PREFIX.encode()).hexdigest()  # of vLLM's and SGLang's
+    assert digest == "1998c90fabebde65e3c9a79b0d3a6d358024b187e1274d542acbcd4fb903e08b"
 
 
 def test_sglang_14353_bad_messages_are_one_typed_error():

@@ -41,6 +41,7 @@ from speciale.chat.markers import (
     THINK_OPEN,
     USER,
 )
+from speciale.chat.messages import ChatRequest, Message
 from speciale.chat.parser import StreamParser, parse
 from speciale.chat.request import Prompt, encode_request
 from speciale.chat.template import encode
@@ -50,6 +51,8 @@ __all__ = [
     "parse",
     "StreamParser",
     "ChatFormatError",
+    "Message",
+    "ChatRequest",
     "encode_request",
     "Prompt",
     "encode_ids",

@@ -41,7 +41,11 @@ class Prompt:
         return parts_to_ids(tokenizer, self.parts)
 
 
-def encode_request(request: Mapping[str, Any], steps: Collection[str] | None = None) -> Prompt:
+def encode_request(
+    request: Mapping[str, Any],
+    steps: Collection[str] | None = None,
+    compact_tools: bool = False,
+) -> Prompt:
     """The prompt of an OpenAI-style chat request.
 
     Read are: messages, tools, tool_choice ("none" renders no tools; the others are for whoever
@@ -50,6 +54,7 @@ def encode_request(request: Mapping[str, Any], steps: Collection[str] | None = N
     chat_template_kwargs. A last assistant message with `prefix: true` (or
     `continue_final_message` in the request) is continued: its text, or, if it has reasoning only,
     its reasoning. `steps` names what may be mended (normalise.STEPS), all unless given.
+    `compact_tools=True` writes the tools text as vLLM and SGLang do, to share their prefix caches.
 
     The request is not changed. Raises ChatFormatError with the message's index, role and field.
     """
@@ -68,6 +73,7 @@ def encode_request(request: Mapping[str, Any], steps: Collection[str] | None = N
         "thinking" if thinking else "chat",
         drop_thinking="keep_developers" not in allowed,
         require_reasoning="allow_no_reasoning" not in allowed,
+        compact_tools=compact_tools,
     )
     in_reasoning = thinking
     if continues:

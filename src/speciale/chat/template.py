@@ -28,6 +28,7 @@ from speciale.chat.markers import (
     USER,
 )
 from speciale.chat.texts import (
+    COMPACT_TOOLS_PREFIX,
     DEVELOPER_PREFIX,
     RESPONSE_FORMAT_PREFIX,
     TOOLS_PREFIX,
@@ -74,13 +75,16 @@ def render(
     context: Sequence[Message] = (),
     drop_thinking: bool = True,
     require_reasoning: bool = True,
+    compact_tools: bool = False,
 ) -> list[str]:
     """As `encode`, without the opening mark and in parts: the template's own at even places, what
     the messages hold at odd ones. Who makes token ids may take marks from the template only.
 
     `require_reasoning=False` takes an assistant message after the last user turn that has neither
-    reasoning nor calls; the reference refuses it.
+    reasoning nor calls; the reference refuses it. `compact_tools=True` writes the tools text as
+    engines' copies of the encoder do.
     """
+    tools_prefix = COMPACT_TOOLS_PREFIX if compact_tools else TOOLS_PREFIX
     full = [*context, *messages]
     if not messages:
         return []
@@ -134,7 +138,7 @@ def render(
             continue
         elif role == "system":
             parts += ("", f"{content or ''}")
-            _tools_and_format(parts, message, index)
+            _tools_and_format(parts, message, index, tools_prefix)
         elif role == "developer":
             if not content:
                 raise ChatFormatError(
@@ -144,7 +148,7 @@ def render(
                     field="content",
                 )
             parts += (USER, "")
-            _tools_and_format(parts, message, index)
+            _tools_and_format(parts, message, index, tools_prefix)
             opener = THINK_OPEN if thinking and index == last_turn else THINK_CLOSE
             parts += (DEVELOPER_PREFIX, f"{content}", f"{ASSISTANT}{opener}", "")
         else:
@@ -185,7 +189,7 @@ def _owner_before(full: list[Message], index: int) -> tuple[int, Sequence[Any] |
     return owner, full[owner].get("tool_calls")
 
 
-def _tools_and_format(parts: list[str], message: Message, index: int) -> None:
+def _tools_and_format(parts: list[str], message: Message, index: int, tools_prefix: str) -> None:
     """The blocks that follow a system text and go before a developer's, each after a blank line."""
     role = message["role"]
     if tools := message.get("tools"):
@@ -198,7 +202,7 @@ def _tools_and_format(parts: list[str], message: Message, index: int) -> None:
                 role=role,
                 field="tools",
             ) from error
-        before = f"\n\n{TOOLS_PREFIX}"
+        before = f"\n\n{tools_prefix}"
         for place, function in enumerate(functions):
             parts += (before, _json_text(function, index, role, f"tools[{place}].function"))
             before = "\n"

@@ -42,6 +42,8 @@ Here are the functions available in JSONSchema format:
 <functions>
 """
 TOOLS_SUFFIX = "\n</functions>\n"
+# As vLLM's and SGLang's copies have it, without seven blank lines. The model was not trained so.
+COMPACT_TOOLS_PREFIX = TOOLS_PREFIX.replace("\n\n", "\n")
 
 # Followed by the JSON of the whole response_format object.
 RESPONSE_FORMAT_PREFIX = """\
