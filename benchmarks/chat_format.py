@@ -49,12 +49,12 @@ def reference() -> ModuleType | None:
         command = [sys.executable, "-m", "pip", "download", *options, REFERENCE]
         try:
             subprocess.run(command, check=True, capture_output=True)
-        except subprocess.CalledProcessError:
-            print(f"{REFERENCE} cannot be fetched: our figures only")
+            path = Path(folder) / "encoding_dsv32.py"
+            with zipfile.ZipFile(next(Path(folder).glob("*.whl"))) as wheel:
+                path.write_bytes(wheel.read(REFERENCE_FILE))
+        except (subprocess.CalledProcessError, KeyError) as error:
+            print(f"the reference cannot be had ({error}): our figures only")
             return None
-        path = Path(folder) / "encoding_dsv32.py"
-        with zipfile.ZipFile(next(Path(folder).glob("*.whl"))) as wheel:
-            path.write_bytes(wheel.read(REFERENCE_FILE))
         spec = importlib.util.spec_from_file_location("encoding_dsv32", path)
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
@@ -78,32 +78,25 @@ def call(number: int) -> dict:
     return {"id": f"c{number}", "function": {"name": "weather", "arguments": json.dumps(arguments)}}
 
 
-def round_of_tools(number: int) -> list[dict]:
-    return [
-        {
-            "role": "assistant",
-            "content": "",
-            "reasoning_content": WORDS * 3,
-            "tool_calls": [call(number)],
-        },
-        {"role": "tool", "tool_call_id": f"c{number}", "content": WORDS * 2},
-    ]
+def round_of_tools(number: int, calls: int = 1) -> list[dict]:
+    """An assistant message with calls, and their results."""
+    said = {"role": "assistant", "content": "", "reasoning_content": WORDS * 3}
+    results = [{"role": "tool", "tool_call_id": f"c{number}", "content": WORDS * 2}] * calls
+    return [{**said, "tool_calls": [call(number)] * calls}, *results]
 
 
 def conversation() -> list[dict]:
-    """50 user turns, 252 messages: each turn two rounds of the loop; the last asks once more."""
+    """50 user turns, 252 messages: each turn two calls and an answer, the last one three calls."""
     schema = {"type": "object", "properties": {"city": {"type": "string"}}}
     function = {"name": "weather", "description": WORDS, "parameters": schema}
-    tools = [
-        {"type": "function", "function": {**function, "name": f"weather{n}"}} for n in range(5)
-    ]
+    functions = [{**function, "name": f"weather{n}"} for n in range(5)]
+    tools = [{"type": "function", "function": function} for function in functions]
     messages: list[dict] = [{"role": "system", "content": WORDS, "tools": tools}]
     for number in range(50):
         messages.append({"role": "user", "content": WORDS * 2})
-        messages += round_of_tools(number)
+        messages += round_of_tools(number, calls=3 if number == 49 else 2)
         messages.append({"role": "assistant", "content": WORDS * 2, "reasoning_content": WORDS})
-        messages.append({"role": "system", "content": "Go on."})
-    return [*messages, {"role": "user", "content": "Thanks."}]
+    return messages
 
 
 def encoding(ref: ModuleType | None) -> list[dict]:
@@ -156,7 +149,7 @@ def parsing(ref: ModuleType | None) -> list[dict]:
     for name, text in (("English", english), ("Chinese", chinese)):
         size = len(text.encode()) / MEGABYTE
         for mode in ("strict", "lenient"):
-            [seconds] = medians(lambda t=text, m=mode: stream(t, m), rounds=5)
+            [seconds] = medians(lambda t=text, m=mode: stream(t, m))
             row = {"what": f"16-character chunks, {mode}, {name}", "MB": size}
             rows.append({**row, "MB/s": size / seconds})
         actions = [lambda t=text: parse(t, "thinking")]
@@ -179,6 +172,7 @@ def hostile() -> list[dict]:
         "half marks": "<｜",
         "marks in parts": "<<｜User｜>",
         "openings of calls": f"{INVOKE_OPEN} ",
+        "openings of parameters": f"{parameter}x\n",
         "openings of keys": f'{PARAMETER_OPEN} name="',
         "closing tags": PARAMETER_CLOSE,
         "calls without end": f"{invoke}{parameter}x",

@@ -99,8 +99,9 @@ def _round_trip(calls: list[dict], thinking_mode: str) -> None:
     text = encode([{"role": "user", "content": "q"}, said], thinking_mode)
     completion = text.split(THINK_OPEN if thinking_mode == "thinking" else THINK_CLOSE, 1)[1]
     for mode in ("strict", "lenient"):
-        message = parse(completion, thinking_mode, mode)
-        assert [
-            {"name": c["function"]["name"], "arguments": json.loads(c["function"]["arguments"])}
-            for c in message["tool_calls"]
-        ] == calls
+        came_back = parse(completion, thinking_mode, mode)["tool_calls"]
+        # As text: `==` would take 1, 1.0 and True for the same.
+        assert [c["function"] for c in came_back] == [
+            {"name": c["name"], "arguments": json.dumps(c["arguments"], ensure_ascii=False)}
+            for c in calls
+        ]

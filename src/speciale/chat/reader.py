@@ -49,9 +49,13 @@ class Reader:
     def marker_in(self, text: str, place: int, final: bool) -> Any:
         marker = patterns.MARKER.match(text, place)
         if marker is None:
+            broken = None if self.strict else patterns.BROKEN_MARKER.match(text, place)
+            if broken and text[broken.end() : broken.end() + 1] == "<":
+                return broken  # a shortcut: no marker goes on over that
             if not final and patterns.UNFINISHED_MARKER.match(text, place):
                 return PENDING
-            if self.strict or not (marker := patterns.BROKEN_MARKER.match(text, place)):
+            marker = broken
+            if marker is None:
                 return None
         if marker.end() == len(text) and not final and text[-1] != ">":
             return PENDING
