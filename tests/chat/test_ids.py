@@ -292,16 +292,31 @@ def test_reasoning_that_was_never_closed_is_hidden_too(tokenizer):
     )
 
 
+def test_what_follows_is_mended_as_in_a_request():
+    """Neither "None" nor the Python form of a list gets into a prompt."""
+    tokenizer = TOKENIZERS["own"]
+    history = encode_ids(tokenizer, [{"role": "user", "content": "q"}], "chat")
+    sampled = tokenizer.encode(encode([{"role": "assistant", "tool_calls": [call()]}], "chat"))
+    new = [
+        {"role": "tool", "content": None},
+        {"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]},
+    ]
+    text = decode(tokenizer, extend(tokenizer, history, sampled.ids[1:], new, "chat").ids)
+    assert "<result></result>" in text
+    assert text.endswith(f"{USER}a\nb{ASSISTANT}{THINK_CLOSE}")
+
+
 @pytest.mark.parametrize(
     ("completion", "new", "problem"),
     [
         (f"r{THINK_CLOSE}a{USER}", [{"role": "user", "content": "u"}], "only the template"),
         (f"r{THINK_CLOSE}a{EOS}b", [{"role": "user", "content": "u"}], "goes on after"),
-        (f"r{THINK_CLOSE}a", [], "nothing asks"),
+        (f"r{THINK_CLOSE}a", [], "it is empty"),
         (f"r{THINK_CLOSE}a", [{"role": "system", "content": "s"}], "nothing asks"),
         (f"r{THINK_CLOSE}a", [{"role": "tool", "content": "t"}], "1 tool results follow"),
         (f"r{THINK_CLOSE}a", [{"role": "assistant", "content": "t"}], "'assistant'"),
-        (f"r{THINK_CLOSE}a", ["u"], "None"),
+        (f"r{THINK_CLOSE}a", ["u"], "message 0: it is a str"),
+        (f"r{THINK_CLOSE}a", [{"role": "user", "content": 3}], "content: it is an int"),
     ],
 )
 def test_what_cannot_be_continued_is_refused(completion, new, problem):

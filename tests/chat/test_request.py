@@ -60,6 +60,8 @@ def test_response_format_goes_where_the_tools_go():
 def test_the_named_tool_must_be_there():
     named = {"type": "function", "function": {"name": "f"}}
     assert "## Tools" in text(HI, tools=TOOLS, tool_choice=named)
+    system = {"role": "system", "content": "s", "tools": TOOLS}
+    assert "## Tools" in text(system, HI, tool_choice=named)
     with pytest.raises(ChatFormatError, match="tool_choice: there is no tool 'f'"):
         text(HI, tool_choice=named)
 
@@ -259,6 +261,15 @@ def test_what_is_continued_is_the_beginning_of_the_answer(content, rest, thinkin
         ),
         ({"messages": [HI], "response_format": "json"}, "response_format: it is 'json'"),
         ({"messages": [HI], "thinking": "yes"}, "thinking: it is 'yes'"),
+        ({"messages": [HI], "thinking": {"type": []}}, r"thinking: it is {'type': \[\]}"),
+        (
+            {"messages": [HI, answer(tool_calls=[call(call_id=[])]), result("r")]},
+            r"message 1 \(assistant\), tool_calls\[0\].id: it is a list",
+        ),
+        (
+            {"messages": [HI, answer(tool_calls=[call()]), result("r", {})]},
+            r"message 2 \(tool\), tool_call_id: it is a dict",
+        ),
         ({"messages": [HI], "thinking": {"type": "some"}}, "thinking: it is {'type': 'some'}"),
         (
             {"messages": [HI], "thinking": True, "enable_thinking": False},
@@ -280,13 +291,20 @@ JUNK = st.recursive(
     ),
     max_leaves=6,
 )
+CALLS = st.fixed_dictionaries(
+    {
+        "function": JUNK
+        | st.fixed_dictionaries({"name": JUNK | st.just("f"), "arguments": JUNK | st.just("{}")})
+    },
+    optional={"id": JUNK},
+)
 FIELDS = st.fixed_dictionaries(
     {},
     optional={
         "role": st.sampled_from(["user", "system", "assistant", "tool", "developer"]) | JUNK,
         "content": JUNK,
         "reasoning_content": JUNK,
-        "tool_calls": JUNK | st.lists(st.fixed_dictionaries({"function": JUNK}), max_size=2),
+        "tool_calls": JUNK | st.lists(CALLS, max_size=2),
         "tools": JUNK,
         "response_format": JUNK,
         "prefix": JUNK,
@@ -299,7 +317,7 @@ REQUESTS = st.fixed_dictionaries(
         "tools": JUNK,
         "tool_choice": JUNK,
         "response_format": JUNK,
-        "thinking": JUNK,
+        "thinking": JUNK | st.fixed_dictionaries({"type": JUNK}),
         "chat_template_kwargs": JUNK,
     },
 )

@@ -40,6 +40,7 @@ from speciale.chat.markers import (
     THINK_CLOSE,
     THINK_OPEN,
     USER,
+    restore_marks,
 )
 from speciale.chat.messages import ChatRequest, Message
 from speciale.chat.parser import StreamParser, parse
@@ -59,6 +60,7 @@ __all__ = [
     "from_anthropic",
     "function_tool",
     "Detokenizer",
+    "restore_marks",
     "extend",
     "Extension",
     "Event",

@@ -4,15 +4,13 @@ over reasoning_content, content, tool_calls and messages of the role tool."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from speciale.chat.errors import ChatFormatError
-from speciale.chat.messages import article
+from speciale.chat.errors import ChatFormatError, article
+from speciale.chat.template import json_text
 
-_RENAMED = {"stop_sequences": "stop"}
-_READ = {"messages", "system", "tools", "tool_choice", "thinking", "metadata", *_RENAMED}
+_READ = {"messages", "system", "tools", "tool_choice", "thinking", "metadata", "stop_sequences"}
 _THINKING = {"enabled": "enabled", "adaptive": "enabled", "disabled": "disabled"}
 _CHOICES = {"auto": "auto", "any": "required", "none": "none"}
 # The blocks that each role may send, and what they cannot do without.
@@ -57,9 +55,8 @@ def from_anthropic(request: Mapping[str, Any]) -> dict[str, Any]:
     if messages and messages[-1]["role"] == "assistant":
         messages[-1]["prefix"] = True
     result["messages"] = messages
-    for name, other in _RENAMED.items():
-        if request.get(name):
-            result[other] = request[name]
+    if request.get("stop_sequences"):
+        result["stop"] = request["stop_sequences"]
     if request.get("tools"):
         result["tools"] = _tools(request["tools"])
     if request.get("tool_choice"):
@@ -81,8 +78,8 @@ def _user(content: Any, index: int) -> list[dict[str, Any]]:
             case {"type": "text"}:
                 texts.append(_block_text(block, **where))
             case {"type": "tool_result", "tool_use_id": str(call)}:
-                content = block.get("content")
-                text = "" if content is None else _text(content, **where)
+                said = block.get("content")
+                text = "" if said is None else _text(said, **where)
                 results.append({"role": "tool", "tool_call_id": call, "content": text})
             case _:
                 raise _unreadable(block, **where)
@@ -103,7 +100,7 @@ def _assistant(content: Any, index: int) -> dict[str, Any]:
             case {"type": "redacted_thinking"}:  # encrypted: no one here can read it
                 pass
             case {"type": "tool_use", "id": str(id_), "name": str(name), "input": Mapping()}:
-                function = {"name": name, "arguments": _json(block["input"], **where)}
+                function = {"name": name, "arguments": json_text(block["input"], **where)}
                 calls.append({"id": id_, "type": "function", "function": function})
             case _:
                 raise _unreadable(block, **where)
@@ -154,15 +151,6 @@ def _block_text(block: Any, **where: Any) -> str:
         case {"type": str(kind)} if kind != "text":
             raise ChatFormatError(f"its type is {kind!r}: use text blocks only.", **where)
     raise ChatFormatError('it is no text: pass {"type": "text", "text": ...}.', **where)
-
-
-def _json(arguments: Mapping[str, Any], **where: Any) -> str:
-    try:
-        return json.dumps(arguments, ensure_ascii=False)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise ChatFormatError(
-            f"its input cannot be written as JSON ({error}): use plain JSON values.", **where
-        ) from error
 
 
 def _unreadable(block: Mapping[str, Any], **where: Any) -> ChatFormatError:

@@ -256,7 +256,9 @@ class Calls:
                 reader.at = len(buffer)
                 return "it is cut off"
             if end is None:
-                end = patterns.UNFINISHED_VALUE_END.search(buffer, max(start, len(buffer) - 64))
+                end = patterns.UNFINISHED_VALUE_END.search(
+                    buffer, max(start, len(buffer) - patterns.LONGEST)
+                )
             stop = end.start() if end is not None else len(buffer)
             # The newline in front of a tag is not the value's where the closing tag is missing.
             if stop > start and buffer[stop - 1] == "\n":

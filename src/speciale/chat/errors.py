@@ -1,5 +1,9 @@
 """The one error of the chat format: messages that have no prompt text, text that is no message."""
 
+from __future__ import annotations
+
+from typing import Any
+
 from speciale.errors import SpecialeError
 
 
@@ -28,3 +32,11 @@ class ChatFormatError(SpecialeError, ValueError):
             place = f"at character {offset}"
         super().__init__(f"{place}: {problem}" if place else problem)
         self.index, self.role, self.field, self.offset = index, role, field, offset
+
+
+def article(value: Any) -> str:
+    """What was given in place of the right thing: "a list", "an int", "null"."""
+    if value is None:
+        return "null"
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"

@@ -4,13 +4,15 @@ report, section 3): its openers `<think>` become `</think>`, and the ids between
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from speciale.chat.errors import ChatFormatError
 from speciale.chat.ids import mark_id, parts_to_ids
 from speciale.chat.markers import ASSISTANT, BOS, EOS, THINK_CLOSE, THINK_OPEN, USER
+from speciale.chat.messages import check_messages
+from speciale.chat.normalise import normalise
 from speciale.chat.parser import parse
 from speciale.chat.template import Message, render
 
@@ -45,7 +47,8 @@ def extend(
     `new_messages` are the results of the completion's tool calls, one for each call that lenient
     parsing finds, or a user (system, developer) message, or both. Appending is enough in chat
     mode and while only results follow; a new user or developer turn in thinking mode re-renders
-    the last turn (`rerendered`), from `kept` on. An end mark that was not sampled is added.
+    the last turn (`rerendered`), from `kept` on. An end mark that was not sampled is added; content
+    parts and missing content of `new_messages` are mended as in a request.
 
     Raises ChatFormatError for other roles, for results that do not match the calls, and for a
     completion that holds marks which only the template may set.
@@ -67,7 +70,9 @@ def extend(
     text = backend.decode(sampled, skip_special_tokens=False)
     mode = "thinking" if marks.in_reasoning(history_ids) else "chat"
     calls = parse(text, mode, "lenient")["tool_calls"]
+    check_messages(new_messages)
     _check(new_messages, len(calls))
+    new_messages, _ = normalise(new_messages, ("flatten_content", "fill_content"))
 
     # A stand-in for the turn: only its roles and the number of its calls decide what is rendered.
     stub = {"function": {"name": "f", "arguments": "{}"}}
@@ -90,7 +95,7 @@ def extend(
 def _check(messages: Sequence[Message], calls: int) -> None:
     results = 0
     for index, message in enumerate(messages):
-        role = message.get("role") if isinstance(message, Mapping) else None
+        role = message["role"]
         if role == "tool" and results == index:
             results += 1
         elif role not in ("system", *_TURNS):
@@ -100,7 +105,7 @@ def _check(messages: Sequence[Message], calls: int) -> None:
                 index=index,
                 field="role",
             )
-    if not messages or messages[-1]["role"] == "system":
+    if messages[-1]["role"] == "system":
         raise ChatFormatError(
             "nothing asks for an answer: add tool results or a user message.", field="new_messages"
         )

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypedDict
 
-from speciale.chat.errors import ChatFormatError
+from speciale.chat.errors import ChatFormatError, article
 from speciale.chat.template import ROLES
 
 
@@ -67,12 +67,8 @@ def check_messages(messages: Any) -> None:
                 f"it is {role!r}: use one of {', '.join(ROLES)}.", index=index, field="role"
             )
         _check_content(message.get("content"), index, role)
-        for field in ("reasoning_content", "reasoning"):
-            value = message.get(field)
-            if value is not None and not isinstance(value, str):
-                raise ChatFormatError(
-                    f"it is {article(value)}: pass text.", index=index, role=role, field=field
-                )
+        for field in ("reasoning_content", "reasoning", "tool_call_id"):
+            _check_text(message.get(field), index, role, field)
         _check_calls(message.get("tool_calls"), index, role)
         if message.get("tools"):
             check_tools(message["tools"], index, role)
@@ -115,6 +111,7 @@ def _check_calls(calls: Any, index: int, role: str) -> None:
                 **where,
                 field=field,
             )
+        _check_text(call.get("id"), index, role, f"{field}.id")
         _check_name(call["function"], where, field)
         arguments = call["function"].get("arguments")
         if arguments is not None and not isinstance(arguments, str | Mapping):
@@ -141,16 +138,15 @@ def check_tools(tools: Any, index: int | None = None, role: str | None = None) -
         _check_name(tool["function"], where, field)
 
 
+def _check_text(value: Any, index: int, role: str, field: str) -> None:
+    if value is not None and not isinstance(value, str):
+        raise ChatFormatError(
+            f"it is {article(value)}: pass text.", index=index, role=role, field=field
+        )
+
+
 def _check_name(function: Mapping[str, Any], where: dict[str, Any], field: str) -> None:
     name = function.get("name")
     if not isinstance(name, str) or not name:
         field = f"{field}.function.name"
         raise ChatFormatError(f"it is {name!r}: pass the function's name.", **where, field=field)
-
-
-def article(value: Any) -> str:
-    """Such as "a list", "an int" and "null"."""
-    if value is None:
-        return "null"
-    name = type(value).__name__
-    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"

@@ -4,11 +4,11 @@ be text, a reasoning that a client did not send back is an error); requests begi
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from speciale.chat.errors import ChatFormatError
+from speciale.chat.template import json_text
 
 Note = tuple[int, str]  # index of a message, what was mended there
 
@@ -55,7 +55,9 @@ def _arguments_as_text(messages: list[dict], notes: list[Note]) -> None:
         calls = message.get("tool_calls") or ()
         if all(_is_text(call["function"].get("arguments")) for call in calls):
             continue
-        message["tool_calls"] = [_with_text_arguments(call, index) for call in calls]
+        message["tool_calls"] = [
+            _with_text_arguments(call, index, place) for place, call in enumerate(calls)
+        ]
         notes.append((index, "its arguments are written as JSON text"))
 
 
@@ -63,19 +65,14 @@ def _is_text(arguments: Any) -> bool:
     return isinstance(arguments, str) and bool(arguments.strip())
 
 
-def _with_text_arguments(call: Mapping[str, Any], index: int) -> Mapping[str, Any]:
+def _with_text_arguments(call: Mapping[str, Any], index: int, place: int) -> Mapping[str, Any]:
     arguments = call["function"].get("arguments")
     if _is_text(arguments):
         return call
-    try:  # no arguments: some clients send nothing, or ""
-        text = json.dumps(arguments, ensure_ascii=False) if isinstance(arguments, Mapping) else "{}"
-    except (TypeError, ValueError, RecursionError) as error:
-        raise ChatFormatError(
-            f"they cannot be written as JSON ({error}): use plain JSON values.",
-            index=index,
-            role="assistant",
-            field="tool_calls",
-        ) from error
+    text = "{}"  # no arguments: some clients send nothing, or ""
+    if isinstance(arguments, Mapping):
+        field = f"tool_calls[{place}].function.arguments"
+        text = json_text(arguments, index=index, role="assistant", field=field)
     return {**call, "function": {**call["function"], "arguments": text}}
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from speciale.chat.errors import ChatFormatError
+from speciale.chat.errors import ChatFormatError, article
 from speciale.chat.events import Event, join
 from speciale.chat.grammar import Grammar
 from speciale.chat.reader import Reader
@@ -52,7 +52,7 @@ class StreamParser:
     def feed(self, chunk: str) -> list[Event]:
         """The events that `chunk` completes. Raises ChatFormatError (strict only)."""
         if not isinstance(chunk, str):
-            raise ChatFormatError(f"the completion is a {type(chunk).__name__}: pass its text.")
+            raise ChatFormatError(f"the completion is {article(chunk)}: pass its text.")
         return self._read(chunk)
 
     def finish(self) -> list[Event]:

@@ -66,7 +66,7 @@ class Reader:
         return marker
 
     def up_to_tag(self) -> Reading[tuple[str, Match | None]]:
-        """As `_up_to`, for the tags that matter inside a call. The end mark is left unread."""
+        """As `up_to`, for the tags that matter inside a call. The end mark is left unread."""
         text, tag = yield from self.up_to(self.stops.in_call)
         if tag is not None and tag["name"] is None:
             self.unread_tag(tag)

@@ -8,10 +8,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from speciale.chat.errors import ChatFormatError
+from speciale.chat.errors import ChatFormatError, article
 from speciale.chat.ids import parts_to_ids
 from speciale.chat.markers import BOS, EOS, THINK_CLOSE
-from speciale.chat.messages import article, check_messages, check_tools
+from speciale.chat.messages import check_messages, check_tools
 from speciale.chat.normalise import STEPS, Note, normalise
 from speciale.chat.template import render
 
@@ -92,8 +92,8 @@ def thinks(request: Mapping[str, Any]) -> bool:
     for where, holder in (("", request), ("chat_template_kwargs.", options)):
         for name in ("thinking", "enable_thinking"):
             value = holder.get(name)
-            if isinstance(value, Mapping):
-                value = {"enabled": True, "disabled": False}.get(value.get("type"), value)
+            if isinstance(value, Mapping) and value.get("type") in ("enabled", "disabled"):
+                value = value["type"] == "enabled"
             if value is None:
                 continue
             if not isinstance(value, bool):
@@ -170,7 +170,8 @@ def _attach(request: Mapping[str, Any], messages: list[dict[str, Any]]) -> None:
     if isinstance(choice, Mapping):
         function = choice.get("function")
         wanted = function.get("name") if isinstance(function, Mapping) else None
-        if wanted not in [tool["function"]["name"] for tool in given.get("tools", ())]:
+        held = given.get("tools") or [t for m in messages for t in m.get("tools") or ()]
+        if wanted not in [tool["function"]["name"] for tool in held]:
             raise ChatFormatError(
                 f"there is no tool {wanted!r}: name one of the request's tools.",
                 field="tool_choice",

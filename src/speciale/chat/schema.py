@@ -38,7 +38,7 @@ def fit_arguments(
             changes.append(f"the arguments of {name} were wrapped in {wrapper!r}")
     for key, value in values.items():
         kinds = _kinds(declared.get(key))
-        if not isinstance(value, str) or not kinds or "string" in kinds:
+        if not isinstance(value, str) or "string" in kinds:
             continue
         other = _value(value)
         if _kind(other) in kinds or (_kind(other) == "integer" and "number" in kinds):
@@ -58,15 +58,27 @@ def _schema(tool: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _kinds(schema: Any) -> set[str]:
-    """The JSON types that a schema allows; nothing where it does not say."""
-    if not isinstance(schema, Mapping):
-        return set()
-    stated = schema.get("type", [])
-    kinds = {stated} if isinstance(stated, str) else {k for k in stated if isinstance(k, str)}
-    for choice in ("anyOf", "oneOf"):
-        for option in schema.get(choice) or []:
-            kinds |= _kinds(option) or {"string"}  # one that does not say allows text too
+    """The JSON types that a schema allows; one that does not say allows text."""
+    kinds: set[str] = set()
+    pending = [schema]
+    while pending:  # not by recursion: whoever sends the schema decides how deep it is
+        part = pending.pop()
+        stated: list[Any] = []
+        choices: list[Any] = []
+        if isinstance(part, Mapping):
+            stated = _listed(part.get("type"))
+            choices = [*_listed(part.get("anyOf")), *_listed(part.get("oneOf"))]
+        kinds.update(kind for kind in stated if isinstance(kind, str))
+        pending += choices
+        if not stated and not choices:
+            kinds.add("string")
     return kinds
+
+
+def _listed(value: Any) -> list[Any]:
+    if isinstance(value, list):
+        return value
+    return [value] if isinstance(value, str) else []
 
 
 def _value(text: str) -> Any:

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from speciale.chat.errors import ChatFormatError
+from speciale.chat.errors import ChatFormatError, article
 from speciale.chat.markers import (
     ASSISTANT,
     BOS,
@@ -93,16 +93,14 @@ def render(
     last_turn = -1
     for index, message in enumerate(full):
         if type(message) is not dict and not isinstance(message, Mapping):
-            kind = type(message).__name__
-            raise ChatFormatError(f"it is a {kind}: pass a dict with a role.", index=index)
+            what = f"it is {article(message)}: pass a dict with a role."
+            raise ChatFormatError(what, index=index)
         role = message.get("role")
         if role == "user" or role == "developer":
             last_turn = index
         elif role == "assistant" and not isinstance(message.get("tool_calls") or [], (list, tuple)):
-            kind = type(message["tool_calls"]).__name__
-            raise ChatFormatError(
-                f"it is a {kind}: pass a list.", index=index, role=role, field="tool_calls"
-            )
+            what = f"it is {article(message['tool_calls'])}: pass a list."
+            raise ChatFormatError(what, index=index, role=role, field="tool_calls")
     thinking = thinking_mode == "thinking"
     if thinking and drop_thinking:
         _refuse_dropped(full, last_turn)
@@ -204,11 +202,14 @@ def _tools_and_format(parts: list[str], message: Message, index: int, tools_pref
             ) from error
         before = f"\n\n{tools_prefix}"
         for place, function in enumerate(functions):
-            parts += (before, _json_text(function, index, role, f"tools[{place}].function"))
+            parts += (
+                before,
+                json_text(function, index=index, role=role, field=f"tools[{place}].function"),
+            )
             before = "\n"
         parts += (TOOLS_SUFFIX, "")
     if response_format := message.get("response_format"):
-        schema = _json_text(response_format, index, role, "response_format")
+        schema = json_text(response_format, index=index, role=role, field="response_format")
         parts += (f"\n\n{RESPONSE_FORMAT_PREFIX}", schema)
 
 
@@ -275,19 +276,20 @@ def _call(parts: list[str], call: Any, index: int, field: str, before: str) -> N
         if isinstance(value, str):  # raw, with no escape at all, even if it holds DSML
             parts += ('" string="true">', value)
         else:
-            parts += ('" string="false">', _json_text(value, index, "assistant", field))
+            parts += (
+                '" string="false">',
+                json_text(value, index=index, role="assistant", field=field),
+            )
         before = f"{PARAMETER_CLOSE}\n"
     # Without parameters an empty line is left between the tags, as in the reference.
     parts += (f"{before}{INVOKE_CLOSE}" if values else f'">\n\n{INVOKE_CLOSE}', "")
 
 
-def _json_text(value: Any, index: int, role: str, field: str) -> str:
+def json_text(value: Any, **where: Any) -> str:
+    """`value` as JSON in the format's way. Raises ChatFormatError with the place `where`."""
     try:
         return _dumps(value)
     except (TypeError, ValueError, RecursionError) as error:
         raise ChatFormatError(
-            f"it cannot be written as JSON ({error}): use plain JSON values.",
-            index=index,
-            role=role,
-            field=field,
+            f"it cannot be written as JSON ({error}): use plain JSON values.", **where
         ) from error
