@@ -61,7 +61,7 @@ class PlainTransformer(nn.Module):
         self.rope = rope_frequencies(config.model_copy(update=update))
 
     def forward(self, ids):
-        rope = Rope(*self.rope, 0, ids.shape[1])
+        rope = Rope(*self.rope, torch.arange(ids.shape[1]))
         h = self.embed(ids)
         for block in self.blocks:
             h = block(h, rope)

@@ -20,3 +20,11 @@ class DataError(SpecialeError, ValueError):
 
 class TrainingError(SpecialeError):
     """Training that cannot go on, such as a loss that is not finite."""
+
+
+class RequestError(SpecialeError, ValueError):
+    """A generation request that cannot be served: too long, ids out of range, impossible values."""
+
+
+class OverloadedError(SpecialeError):
+    """The engine's queue is full: the request was not taken; try again later."""

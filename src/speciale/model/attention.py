@@ -7,6 +7,8 @@ decode): V3 report, 2.1.1, and V3.2-Exp report, 2.1 and figure 2. Both give the 
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
@@ -15,7 +17,17 @@ from speciale.model.cache import LayerCache
 from speciale.model.config import ModelConfig
 from speciale.model.context import Attention, AttentionRecord, Trace, Visibility
 from speciale.model.indexer import Indexer
+from speciale.model.linear import Linear
 from speciale.model.rope import Rope, softmax_scale
+
+
+class Projections(NamedTuple):
+    """What a token's hidden state becomes before attention, rotated."""
+
+    q_nope: Tensor  # [B, T, H, Dn]
+    q_rope: Tensor  # [B, T, H, Dr]
+    latent: Tensor  # [B, T, R + Dr]: [c; k_rope], what the cache keeps
+    q_latent: Tensor  # [B, T, Rq], which the indexer reads too
 
 
 class Mla(nn.Module):
@@ -30,13 +42,13 @@ class Mla(nn.Module):
             config.v_head_dim,
         )
         self.scale = softmax_scale(config)
-        self.q_a_proj = nn.Linear(d, config.q_lora_rank, bias=False)
+        self.q_a_proj = Linear(d, config.q_lora_rank)
         self.q_a_layernorm = nn.RMSNorm(config.q_lora_rank, eps=config.rms_norm_eps)
-        self.q_b_proj = nn.Linear(config.q_lora_rank, h * (dn + dr), bias=False)
-        self.kv_a_proj_with_mqa = nn.Linear(d, r + dr, bias=False)
+        self.q_b_proj = Linear(config.q_lora_rank, h * (dn + dr))
+        self.kv_a_proj_with_mqa = Linear(d, r + dr)
         self.kv_a_layernorm = nn.RMSNorm(r, eps=config.rms_norm_eps)
-        self.kv_b_proj = nn.Linear(r, h * (dn + dv), bias=False)
-        self.o_proj = nn.Linear(h * dv, d, bias=False)
+        self.kv_b_proj = Linear(r, h * (dn + dv))
+        self.o_proj = Linear(h * dv, d)
         self.indexer = Indexer(config)
 
     def forward(
@@ -49,40 +61,33 @@ class Mla(nn.Module):
         trace: Trace | None = None,
     ) -> Tensor:
         """h [B, T, hidden] -> [B, T, hidden]; `visible` covers the cached past too."""
-        cfg = self.config
-        q_latent = self.q_a_layernorm(self.q_a_proj(h))  # [B, T, Rq]
-        q = self.q_b_proj(q_latent).unflatten(-1, (cfg.num_attention_heads, -1))
-        q_nope, q_rope = q.split([cfg.qk_nope_head_dim, cfg.qk_rope_head_dim], -1)
-        q_rope = rope.interleaved(q_rope)  # [B, T, H, Dr]
-        c, k_rope = self.kv_a_proj_with_mqa(h).split([cfg.kv_lora_rank, cfg.qk_rope_head_dim], -1)
-        c = self.kv_a_layernorm(c)  # [B, T, R]
-        k_rope = rope.interleaved(k_rope)  # [B, T, Dr]
-
+        q_nope, q_rope, latents, q_latent = self.project(h, rope)
         recording = trace is not None and trace.record_attention
-        selecting = attention == "sparse" and visible.total > cfg.index_topk
+        selecting = attention == "sparse" and visible.total > self.config.index_topk
         index_k = ids = None
         # Detached: the indexer learns from its KL loss alone (V3.2-Exp report, 2.1.1)
         h_index, q_index = h.detach(), q_latent.detach()
         if cache is not None or selecting or recording:
             index_k = self.indexer.keys(h_index, rope)
         if cache is not None:
-            latents, index_k = cache.append(torch.cat((c, k_rope), -1), index_k)
+            latents, index_k = cache.append(latents, index_k)
         if selecting or recording:
             index_q, index_w = self.indexer.queries(h_index, q_index, rope)
         if selecting:
             with torch.no_grad():
-                ids = ops.select_topk(index_q, index_k, index_w, cfg.index_topk, visible.rows)
+                ids = ops.select_topk(
+                    index_q, index_k, index_w, self.config.index_topk, visible.rows
+                )
         if trace is not None:
             trace.selected.append(ids)
 
         if cache is not None and self._absorb(visible, selecting):
-            return self._mqa(q_nope, q_rope, latents, ids, visible)
-        if cache is not None:
-            c, k_rope = latents.split([cfg.kv_lora_rank, cfg.qk_rope_head_dim], -1)
+            return self._mqa(self.absorb(q_nope, q_rope), latents, ids, visible)
         mask = None if visible.plain_causal else visible.all
         if ids is not None:
             mask = self._selection_mask(ids, visible)
-        q, k, v = self._expand(q_nope, q_rope, c, k_rope)
+        q = torch.cat((q_nope, q_rope), -1).transpose(1, 2)  # [B, H, T, Dn+Dr]
+        k, v = self.expand(latents)
         if recording:
             assert cache is None, "attention is recorded in training, which has no cache"
             trace.attention.append(
@@ -100,44 +105,58 @@ class Mla(nn.Module):
         out = ops.full_attention(q, k, v, self.scale, mask)  # [B, H, T, Dv]
         return self.o_proj(out.transpose(1, 2).flatten(2))
 
+    def project(self, h: Tensor, rope: Rope) -> Projections:
+        """h [B, T, hidden] and the rotary tables of its positions -> what attention reads."""
+        cfg = self.config
+        q_latent = self.q_a_layernorm(self.q_a_proj(h))  # [B, T, Rq]
+        q = self.q_b_proj(q_latent).unflatten(-1, (cfg.num_attention_heads, -1))
+        q_nope, q_rope = q.split([cfg.qk_nope_head_dim, cfg.qk_rope_head_dim], -1)
+        c, k_rope = self.kv_a_proj_with_mqa(h).split([cfg.kv_lora_rank, cfg.qk_rope_head_dim], -1)
+        latent = torch.cat((self.kv_a_layernorm(c), rope.interleaved(k_rope)), -1)
+        return Projections(q_nope, rope.interleaved(q_rope), latent, q_latent)
+
+    def expand(self, latents: Tensor) -> tuple[Tensor, Tensor]:
+        """MHA mode: latents [B, S, R + Dr] -> k [B, H, S, Dn + Dr] and v [B, H, S, Dv]."""
+        cfg = self.config
+        heads = cfg.num_attention_heads
+        c, k_rope = latents.split([cfg.kv_lora_rank, cfg.qk_rope_head_dim], -1)
+        kv = self.kv_b_proj(c).unflatten(-1, (heads, -1))  # [B, S, H, Dn+Dv]
+        k_nope, v = kv.split([cfg.qk_nope_head_dim, cfg.v_head_dim], -1)
+        k = torch.cat((k_nope, k_rope.unsqueeze(2).expand(-1, -1, heads, -1)), -1)
+        return k.transpose(1, 2), v.transpose(1, 2)
+
+    def absorb(self, q_nope: Tensor, q_rope: Tensor) -> Tensor:
+        """MQA mode: the query against latents, [B, T, H, R + Dr]."""
+        w_uk, _ = self._kv_weights()
+        return torch.cat((torch.einsum("bthn,hnr->bthr", q_nope, w_uk), q_rope), -1)
+
+    def unabsorb(self, out: Tensor) -> Tensor:
+        """MQA mode: attended latents [B, T, H, R] -> what o_proj reads, [B, T, H, Dv]."""
+        _, w_uv = self._kv_weights()
+        return torch.einsum("bthr,hvr->bthv", out, w_uv)
+
+    def _kv_weights(self) -> tuple[Tensor, Tensor]:
+        """W_UK [H, Dn, R] and W_UV [H, Dv, R]."""
+        cfg = self.config
+        w = self.kv_b_proj.weight.unflatten(0, (cfg.num_attention_heads, -1))  # [H, Dn+Dv, R]
+        return w.split([cfg.qk_nope_head_dim, cfg.v_head_dim], 1)
+
     def _absorb(self, visible: Visibility, selecting: bool) -> bool:
         """MQA mode pays for few queries, or where much more than the top-k would be masked away."""
         return visible.queries <= 4 or (selecting and visible.total > 4 * self.config.index_topk)
 
-    def _expand(
-        self, q_nope: Tensor, q_rope: Tensor, c: Tensor, k_rope: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """MHA mode: q, k [B, H, T|S, Dn + Dr] and v [B, H, S, Dv]."""
-        cfg = self.config
-        heads = cfg.num_attention_heads
-        kv = self.kv_b_proj(c).unflatten(-1, (heads, -1))  # [B, S, H, Dn+Dv]
-        k_nope, v = kv.split([cfg.qk_nope_head_dim, cfg.v_head_dim], -1)
-        k = torch.cat((k_nope, k_rope.unsqueeze(2).expand(-1, -1, heads, -1)), -1)
-        q = torch.cat((q_nope, q_rope), -1)
-        return q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
-
-    def _mqa(
-        self,
-        q_nope: Tensor,
-        q_rope: Tensor,
-        latents: Tensor,
-        ids: Tensor | None,
-        visible: Visibility,
-    ) -> Tensor:
-        """Absorbed mode over latents [B, S, R + Dr]; ids [B, T, k], or None: all visible."""
-        cfg = self.config
-        w = self.kv_b_proj.weight.unflatten(0, (cfg.num_attention_heads, -1))  # [H, Dn+Dv, R]
-        w_uk, w_uv = w.split([cfg.qk_nope_head_dim, cfg.v_head_dim], 1)
-        q = torch.cat((torch.einsum("bthn,hnr->bthr", q_nope, w_uk), q_rope), -1)
+    def _mqa(self, q: Tensor, latents: Tensor, ids: Tensor | None, visible: Visibility) -> Tensor:
+        """q [B, T, H, R + Dr] over latents [B, S, R + Dr]; ids [B, T, k], or None: all visible."""
+        rank = self.config.kv_lora_rank
         if ids is not None:
-            out = ops.gathered_attention(q, latents, ids, self.scale, cfg.kv_lora_rank)
+            out = ops.gathered_attention(q, latents, ids, self.scale, rank)
         else:
             keys = latents.unsqueeze(1)  # [B, 1, S, R+Dr]
             scores = (q @ keys.transpose(2, 3)) * self.scale  # [B, T, H, S]
             scores = scores.masked_fill(~visible.all.unsqueeze(2), float("-inf"))
             probs = scores.softmax(-1, dtype=torch.float32).to(keys.dtype)
-            out = probs @ keys[..., : cfg.kv_lora_rank]  # [B, T, H, R]
-        return self.o_proj(torch.einsum("bthr,hvr->bthv", out, w_uv).flatten(2))
+            out = probs @ keys[..., :rank]  # [B, T, H, R]
+        return self.o_proj(self.unabsorb(out).flatten(2))
 
     @staticmethod
     def _selection_mask(ids: Tensor, visible: Visibility) -> Tensor:

@@ -33,10 +33,15 @@ class Block(nn.Module):
     ) -> Tensor:
         """h [B, T, hidden] -> [B, T, hidden]; `replay` [B, T, K]: expert ids to use."""
         h = h + self.self_attn(self.input_layernorm(h), rope, visible, attention, cache, trace)
+        h, ids = self.feed_forward(h, replay)
+        if trace is not None and ids is not None:
+            trace.routing.append(ids)
+        return h
+
+    def feed_forward(self, h: Tensor, replay: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """The second half of the block, and the expert ids [B, T, K] that it used, if any."""
         x = self.post_attention_layernorm(h)
         if isinstance(self.mlp, Mlp):
-            return h + self.mlp(x)
+            return h + self.mlp(x), None
         out, ids = self.mlp(x, replay)
-        if trace is not None:
-            trace.routing.append(ids)
-        return h + out
+        return h + out, ids

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from speciale.model.block import Block
 from speciale.model.config import ModelConfig
 from speciale.model.context import Attention, Trace, Visibility
+from speciale.model.linear import Linear
 from speciale.model.rope import Rope
 
 
@@ -29,7 +30,7 @@ class MtpBlock(Block):
         super().__init__(config, layer=config.num_hidden_layers)
         self.enorm = nn.RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
         self.hnorm = nn.RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
-        self.eh_proj = nn.Linear(2 * config.hidden_size, config.hidden_size, bias=False)
+        self.eh_proj = Linear(2 * config.hidden_size, config.hidden_size)
         self.shared_head = SharedHead(config)
 
     def predict(
@@ -42,6 +43,11 @@ class MtpBlock(Block):
         trace: Trace | None = None,
     ) -> Tensor:
         """hidden of t, embedding of t+1 [B, T, hidden] -> what the head reads for t+2."""
-        joined = torch.cat((self.enorm(next_embedding), self.hnorm(hidden)), -1)  # [B, T, 2d]
-        h = super().forward(self.eh_proj(joined), rope, visible, attention, None, trace)
+        h = self.join(hidden, next_embedding)
+        h = super().forward(h, rope, visible, attention, None, trace)
         return self.shared_head.norm(h)
+
+    def join(self, hidden: Tensor, next_embedding: Tensor) -> Tensor:
+        """The block's input: both normalised, side by side, projected to [B, T, hidden]."""
+        joined = torch.cat((self.enorm(next_embedding), self.hnorm(hidden)), -1)  # [B, T, 2d]
+        return self.eh_proj(joined)

@@ -53,10 +53,9 @@ def rope_frequencies(config: ModelConfig) -> tuple[Tensor, float]:
 
 
 class Rope:
-    """cos and sin of the positions `start .. start + length - 1`, each [T, Dr / 2]."""
+    """cos and sin of `positions` [T], each [T, Dr / 2]."""
 
-    def __init__(self, frequencies: Tensor, factor: float, start: int, length: int) -> None:
-        positions = torch.arange(start, start + length, device=frequencies.device)
+    def __init__(self, frequencies: Tensor, factor: float, positions: Tensor) -> None:
         angles = positions[:, None].float() * frequencies
         self.cos, self.sin = angles.cos() * factor, angles.sin() * factor
 

@@ -12,6 +12,7 @@ from speciale.model.block import Block
 from speciale.model.cache import Cache
 from speciale.model.config import ModelConfig
 from speciale.model.context import Attention, Trace, Visibility
+from speciale.model.linear import Linear
 from speciale.model.moe import Experts, Moe, Router
 from speciale.model.mtp import MtpBlock
 from speciale.model.rope import Rope, rope_frequencies
@@ -27,7 +28,7 @@ class Transformer(nn.Module):
             blocks.append(MtpBlock(config))  # layer num_hidden_layers, as in the released files
         self.layers = nn.ModuleList(blocks)
         self.norm = nn.RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
-        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        self.lm_head = Linear(config.hidden_size, config.vocab_size)
         frequencies, self.rope_factor = rope_frequencies(config)
         self.register_buffer("rope_frequencies", frequencies, persistent=False)
 
@@ -92,12 +93,16 @@ class Transformer(nn.Module):
             hidden, self.embed_tokens(next_ids), rope, visible, attention, trace
         )
 
+    def rope(self, positions: Tensor) -> Rope:
+        """The rotary tables of positions [T]."""
+        return Rope(self.rope_frequencies, self.rope_factor, positions)
+
     def _positions(
         self, ids: Tensor, cache: Cache | None, attention: Attention, documents: Tensor | None
     ) -> tuple[Rope, Visibility]:
         past = cache.length if cache is not None else 0
         length = ids.shape[1]
-        rope = Rope(self.rope_frequencies, self.rope_factor, past, length)
+        rope = self.rope(torch.arange(past, past + length, device=ids.device))
         window = self.config.index_topk if attention == "window" else None
         return rope, Visibility(length, past + length, ids.device, documents, window)
 

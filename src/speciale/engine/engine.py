@@ -1,0 +1,164 @@
+"""`Engine`: the core on a thread of its own, for a server's event loop.
+
+One thread steps as long as there is work; requests, cancellations and new weights reach it through a
+queue and take effect between two steps.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from speciale.engine.core import Core, EngineOptions
+from speciale.engine.llm import load_core
+from speciale.engine.params import SamplingParams
+from speciale.engine.request import Update
+from speciale.errors import RequestError, SpecialeError
+
+Listener = Callable[[Update | Exception], None]
+
+
+class Engine:
+    """Use as `async with Engine(core)`, or `Engine.open(folder, **options)`."""
+
+    def __init__(self, core: Core) -> None:
+        self.core = core
+        self._jobs: deque[tuple[Callable[[], Any], Future]] = deque()
+        self._wake = threading.Condition()
+        self._closed = False
+        self._listeners: dict[int, Listener] = {}
+        self._thread = threading.Thread(target=self._loop, name="speciale-engine", daemon=True)
+        self._thread.start()
+
+    @classmethod
+    def open(cls, folder: str | Path, **options) -> Engine:
+        """An engine for a run or an HF-layout folder; options: those of `EngineOptions`."""
+        return cls(load_core(folder, EngineOptions(**options)))
+
+    async def __aenter__(self) -> Engine:
+        return self
+
+    async def __aexit__(self, *_exception) -> None:
+        await self.close()
+
+    async def generate(
+        self, prompt: list[int], params: SamplingParams | None = None
+    ) -> AsyncIterator[Update]:
+        """The updates of a prompt's samples as they come; leaving the loop cancels them.
+
+        Raises RequestError for what can never be served, OverloadedError where the queue is full.
+        """
+        loop = asyncio.get_running_loop()
+        arrived: asyncio.Queue[Update | Exception] = asyncio.Queue()
+
+        def listener(update: Update | Exception) -> None:
+            loop.call_soon_threadsafe(arrived.put_nowait, update)
+
+        def add() -> list[int]:
+            numbers = self.core.add(prompt, params or SamplingParams())
+            self._listeners.update(dict.fromkeys(numbers, listener))
+            return numbers
+
+        adding = self._post(add)
+        open_: set[int] = set()
+        try:
+            open_ = set(await asyncio.wrap_future(adding))
+            while open_:
+                update = await arrived.get()
+                if isinstance(update, Exception):
+                    raise update
+                if update.completion is not None:
+                    open_.discard(update.request)
+                yield update
+        finally:
+            # Also where the caller was cancelled while the request was being added.
+            if open_ or not adding.done() or adding.cancelled():
+                self._post(lambda: self._cancel(open_ or _numbers(adding)))
+
+    async def update_weights(self, tensors: dict[str, Tensor], recompute: bool = False) -> int:
+        """As `Core.update_weights`, between two steps; no request is dropped."""
+        job = self._post(lambda: self.core.update_weights(tensors, recompute))
+        return await asyncio.wrap_future(job)
+
+    async def close(self) -> None:
+        """Cancels what is under way and ends the thread."""
+        with self._wake:
+            self._closed = True
+            self._wake.notify()
+        await asyncio.to_thread(self._thread.join)
+
+    # ---- the engine's thread --------------------------------------------------------------------
+
+    def _post(self, job: Callable[[], Any]) -> Future:
+        future: Future = Future()
+        with self._wake:
+            if self._closed:
+                raise RequestError("the engine is closed: open another one")
+            self._jobs.append((job, future))
+            self._wake.notify()
+        return future
+
+    def _loop(self) -> None:
+        while True:
+            with self._wake:
+                while not self._jobs and self.core.idle and not self._closed:
+                    self._wake.wait()
+                jobs, closed = list(self._jobs), self._closed
+                self._jobs.clear()
+            for job, future in jobs:
+                self._run(job, future)
+            if closed:
+                self._cancel(set(self.core.requests))
+                return
+            try:
+                updates = self.core.step()
+            except Exception as error:  # our own fault: whoever waits must hear of it
+                for listener in set(self._listeners.values()):
+                    listener(error)
+                self._cancel(set(self.core.requests))
+                continue
+            for update in updates:
+                self._tell(update)
+
+    def _run(self, job: Callable[[], Any], future: Future) -> None:
+        try:
+            result = job()
+        except (SpecialeError, Exception) as error:
+            if not future.cancelled():
+                future.set_exception(error)
+        else:
+            # Cancelled meanwhile: nobody hears of the numbers, so the samples end here.
+            if not future.cancelled():
+                future.set_result(result)
+            elif isinstance(result, list):
+                self._cancel(set(result))
+
+    def _cancel(self, numbers: set[int]) -> None:
+        for number in numbers:
+            update = self.core.cancel(number)
+            if update is not None:
+                self._tell(update)
+            self._listeners.pop(number, None)
+
+    def _tell(self, update: Update) -> None:
+        listener = self._listeners.get(update.request)
+        if listener is not None:
+            try:
+                listener(update)
+            except RuntimeError:  # its event loop is gone
+                self._cancel({update.request})
+        if update.completion is not None:
+            self._listeners.pop(update.request, None)
+
+
+def _numbers(adding: Future) -> set[int]:
+    """The samples that a request became, which nobody awaited any more."""
+    done = adding.done() and not adding.cancelled() and adding.exception() is None
+    return set(adding.result()) if done else set()

@@ -1,0 +1,76 @@
+"""Which way of attention a piece of prefill takes: measured on this machine with the model's shapes.
+
+MHA expands keys and scores every token (V3 report, 2.1.1); absorbed MQA reads latents, and behind
+k tokens only the selected ones. MHA wins for long pieces over short contexts; where it stops to,
+depends on heads, ranks and processor, so the crossing is looked for at the first prefill.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+
+import torch
+
+from speciale.engine.attention import Span, StepRows, attend
+from speciale.engine.store import Store, page_bytes
+from speciale.model import Transformer
+from speciale.ops import PAGE
+
+_PIECES = (32, 128, 512)  # tokens; a piece takes the answer of the largest that it reaches
+_ROUNDS = 3
+
+
+class PathChoice:
+    def __init__(self, model: Transformer) -> None:
+        self._model = model
+        self._crossings: dict[int, int] | None = None
+
+    @property
+    def crossings(self) -> dict[int, int]:
+        """Tokens of a piece -> the longest context at whose end MHA was still the faster way."""
+        if self._crossings is None:
+            self._crossings = {piece: self._crossing(piece) for piece in _PIECES}
+        return self._crossings
+
+    def masked(self, piece: int, total: int) -> bool:
+        """Whether `piece` tokens that end a context of `total` take the MHA way."""
+        if piece < _PIECES[0]:
+            return False
+        return total <= self.crossings[max(size for size in _PIECES if size <= piece)]
+
+    def _crossing(self, piece: int) -> int:
+        topk = self._model.config.index_topk
+        best = 0
+        for factor in (0, 1, 2, 4, 8, 16):
+            total = max(piece, factor * topk)
+            if total > self._model.config.max_position_embeddings:
+                break
+            masked, absorbed = self.measure(piece, total)
+            if masked >= absorbed:
+                break
+            best = total
+        return best
+
+    @torch.inference_mode()
+    def measure(self, piece: int, total: int) -> tuple[float, float]:
+        """Seconds of one layer's attention by MHA and by MQA: medians of alternating rounds."""
+        model = self._model
+        one = {"num_hidden_layers": 1, "first_k_dense_replace": 1}
+        config = model.config.model_copy(update=one)
+        pages = -(-total // PAGE)
+        store = Store(config, pages * page_bytes(config, False), mtp=False)
+        store.latents(0).normal_()
+        store.index(0).normal_()
+        tables = torch.arange(pages, dtype=torch.int32)[None]
+        h = torch.randn(piece, config.hidden_size)
+        seconds: dict[bool, list[float]] = {True: [], False: []}
+        for _ in range(_ROUNDS):
+            for masked, times in seconds.items():
+                span = Span(0, piece, total - piece, 0, masked)
+                step = StepRows([span], tables, config.index_topk)
+                rope = model.rope(step.positions)
+                start = time.perf_counter()
+                attend(model.main_layers[0].self_attn, h, rope, store, 0, step)
+                times.append(time.perf_counter() - start)
+        return statistics.median(seconds[True]), statistics.median(seconds[False])

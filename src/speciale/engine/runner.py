@@ -1,0 +1,100 @@
+"""Runs the model over one step's tokens: rows of many requests side by side, [N, hidden].
+
+Weights are read once for all rows, each row finds its own past through the pages. Rows that are not
+finite are traced to the layer where they first went wrong.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from speciale.engine.attention import Span, StepRows, attend
+from speciale.engine.paths import PathChoice
+from speciale.engine.sequence import Sequence
+from speciale.engine.store import Store
+from speciale.model import Transformer
+from speciale.model.block import Block
+from speciale.ops import PAGE
+
+
+class Runner:
+    def __init__(self, model: Transformer, store: Store, max_sequences: int, max_context: int):
+        self.model, self.store = model, store
+        self.paths = PathChoice(model)
+        pages = min(-(-max_context // PAGE) + 1, store.pages)
+        self._tables = torch.zeros(max_sequences, pages, dtype=torch.int32)
+        self._places: dict[int, int] = {}  # sequence -> its table
+        self._free = list(range(max_sequences))
+
+    def forget(self, sequence: Sequence) -> None:
+        """Gives the place of a sequence that no longer holds pages to others."""
+        if sequence.id in self._places:
+            self._free.append(self._places.pop(sequence.id))
+
+    def rows(self, parts: list[tuple[Sequence, int, int]]) -> StepRows:
+        """The rows of a step: (sequence, start, stop) are positions whose pages it holds."""
+        spans, begin = [], 0
+        for sequence, start, stop in parts:
+            end = begin + stop - start
+            masked = self.paths.masked(stop - start, stop)
+            spans.append(Span(begin, end, start, self._table(sequence, start), masked))
+            begin = end
+        return StepRows(spans, self._tables, self.model.config.index_topk)
+
+    def _table(self, sequence: Sequence, start: int) -> int:
+        """Brings the page table of a sequence up to date from position `start` on."""
+        first = start // PAGE
+        if sequence.id not in self._places:
+            self._places[sequence.id] = self._free.pop()
+            first = 0
+        place = self._places[sequence.id]
+        pages = sequence.pages[first:]
+        self._tables[place, first : first + len(pages)] = torch.tensor(pages, dtype=torch.int32)
+        return place
+
+    @torch.inference_mode()
+    def run(self, ids: list[int], step: StepRows) -> Tensor:
+        """Token ids of the step's rows -> what the head reads, [N, hidden]."""
+        rope = self.model.rope(step.positions)
+        h = self.model.embed_tokens(torch.tensor(ids))  # [N, hidden]
+        routing = []
+        for n, block in enumerate(self.model.main_layers):
+            h, chosen = self._block(block, n, h, rope, step)
+            if chosen is not None:
+                routing.append(chosen)
+        self.store.write_routing(step.slots, routing)
+        return self.model.norm(h)
+
+    def _block(self, block: Block, layer: int, h: Tensor, rope, step: StepRows):
+        x = block.input_layernorm(h)
+        h = h + attend(block.self_attn, x, rope, self.store, layer, step)
+        h, ids = block.feed_forward(h[None])
+        return h[0], None if ids is None else ids[0]
+
+    @torch.inference_mode()
+    def run_mtp(self, hidden: Tensor, next_ids: list[int], step: StepRows) -> Tensor:
+        """The MTP layer over hidden [N, hidden] and the tokens behind them -> [N, hidden]."""
+        block = self.model.mtp
+        h = block.join(hidden, self.model.embed_tokens(torch.tensor(next_ids)))
+        layer = self.model.config.num_hidden_layers
+        h, _ = self._block(block, layer, h, self.model.rope(step.positions), step)
+        return block.shared_head.norm(h)
+
+    @torch.inference_mode()
+    def logits(self, hidden: Tensor) -> Tensor:
+        """[N, hidden] -> [N, V] float32."""
+        return self.model.lm_head(hidden).float()
+
+    @torch.inference_mode()
+    def culprit(self, ids: list[int], step: StepRows, row: int) -> str:
+        """Runs a step once more and names the first part of the model where `row` is not finite."""
+        rope = self.model.rope(step.positions)
+        h = self.model.embed_tokens(torch.tensor(ids))
+        if not h[row].isfinite().all():
+            return "the embedding"
+        for n, block in enumerate(self.model.main_layers):
+            h, _ = self._block(block, n, h, rope, step)
+            if not h[row].isfinite().all():
+                return f"layer {n}"
+        return "the final norm" if not self.model.norm(h)[row].isfinite().all() else "the head"
