@@ -1,7 +1,7 @@
 """The engine's one step: schedule, run the model, draw tokens, draft the next, hand out.
 
-`Engine` (async) and `LLM` (sync) drive it. Nothing here waits or knows of threads: requests come and
-go and weights change between steps.
+`Engine` (async) and `LLM` (sync) drive it. Nothing here waits or knows of threads: requests come
+and go and weights change between steps.
 """
 
 from __future__ import annotations
@@ -131,8 +131,8 @@ class Core:
         for place, token in enumerate(prompt):
             if not isinstance(token, int) or isinstance(token, bool) or not 0 <= token < vocab:
                 raise RequestError(
-                    f"prompt id {token!r} at place {place} is outside 0 to {vocab - 1}, the model's "
-                    "vocabulary: was it encoded with another tokenizer?"
+                    f"prompt id {token!r} at place {place} is outside 0 to {vocab - 1}, the "
+                    "model's vocabulary: was it encoded with another tokenizer?"
                 )
         room = self.context - len(prompt)
         wanted = 1 if params.max_tokens is None else params.max_tokens

@@ -1,7 +1,7 @@
 """`Engine`: the core on a thread of its own, for a server's event loop.
 
-One thread steps as long as there is work; requests, cancellations and new weights reach it through a
-queue and take effect between two steps.
+One thread steps as long as there is work; requests, cancellations and new weights reach it through
+a queue and take effect between two steps.
 """
 
 from __future__ import annotations

@@ -196,7 +196,7 @@ class _Bar:
     def show(self) -> None:
         if self._progress.disable:
             return
-        live = [request for request in self._core.requests.values()]
+        live = list(self._core.requests.values())
         prompt = sum(request.sequence.prompt_length for request in live)
         read = sum(min(r.sequence.computed, r.sequence.prompt_length) for r in live)
         room = sum(request.left for request in live)

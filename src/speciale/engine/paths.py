@@ -1,4 +1,4 @@
-"""Which way of attention a piece of prefill takes: measured on this machine with the model's shapes.
+"""Which way of attention a piece of prefill takes: measured here, with the model's shapes.
 
 MHA expands keys and scores every token (V3 report, 2.1.1); absorbed MQA reads latents, and behind
 k tokens only the selected ones. MHA wins for long pieces over short contexts; where it stops to,
