@@ -110,6 +110,8 @@ class Request:
             done.finish_reason = "length"
         if done.finish_reason is not None:
             text += self._rest()
+            if self._watcher.matched is not None:  # seen only now that no more text can come
+                done.finish_reason, done.stop = "stop", self._watcher.matched
         done.text += text
         return Update(self.sequence.id, done.index, [token], text)
 

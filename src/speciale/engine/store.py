@@ -1,5 +1,5 @@
 """What the pages hold: for each layer a latent [c; k_rope] and an index key a token, and the
-experts that each token used (V3 report, 2.1.1; V3.2-Exp report, 2.1; Keep Routing, V3.2 report, 3.1).
+experts that each token used (V3 report, 2.1.1; V3.2-Exp report, 2.1; V3.2 report, 3.1).
 
 All of it is set aside once, within the budget of bytes: the system lends the memory when a page is
 first written.
