@@ -280,20 +280,26 @@ class Core:
         self, ready: list[tuple[Work, int]], logits: Tensor, which: int, updates: list[Update]
     ) -> list[tuple[Work, int]]:
         """Draws the first (0) or second (1) token of each; returns those whose draft was right."""
-        if not ready:
-            return []
-        requests = [self.requests[work.sequence.id] for work, _ in ready]
-        draws = sample(
-            logits[[head + which for _, head in ready]],
-            [self._row(request) for request in requests],
-        )
-        right = []
-        for (work, head), request, draw in zip(ready, requests, draws):
+        able: list[tuple[Work, int, Request, Row]] = []
+        for work, head in ready:
             self.scheduler.advance(work.sequence, work.stop + which)
-            if isinstance(draw, RequestError):
-                updates.append(self._end(request, "error", str(draw)))
+            request = self.requests[work.sequence.id]
+            try:
+                able.append((work, head, request, self._row(request)))
+            except RequestError as error:  # its grammar leads nowhere
+                updates.append(self._end(request, "error", str(error)))
+        if not able:
+            return []
+        places, rows = [head + which for _, head, _, _ in able], [row for *_, row in able]
+        right = []
+        for (work, head, request, _), draw in zip(able, sample(logits[places], rows)):
+            try:
+                if isinstance(draw, RequestError):
+                    raise draw
+                updates.append(self._accept(request, draw))
+            except RequestError as error:
+                updates.append(self._end(request, "error", str(error)))
                 continue
-            updates.append(self._accept(request, draw))
             if work.drafts and not which:
                 self.policy.proposed += 1
                 if draw.token == request.draft:
