@@ -34,7 +34,7 @@ class SamplingParams:
     kept_set: bool = False  # return the ids each token was drawn from (Keep Sampling Mask)
     routing: bool = False  # return the experts each token went through (Keep Routing)
     grammar: object | None = None  # a constraint of engine/grammar
-    priority: int = 0  # lower ones are served first
+    priority: int = 0  # larger ones are served first
     deadline_s: float | None = None  # seconds from submission after which it is given up
 
     def __post_init__(self) -> None:
