@@ -52,8 +52,8 @@ class Scripted:
     def __init__(self, *answers):
         self.answers, self.prompts, self.limits = list(answers), [], []
 
-    def __call__(self, model, prompt, limit, stop, temperature, generator):
-        assert stop == EOS_ID
+    def __call__(self, llm, prompt, params):
+        limit = params.max_tokens
         self.prompts.append(TOKENIZER.decode(prompt, skip_special_tokens=False))
         self.limits.append(limit)
         for token in self.answers.pop(0)[:limit]:

@@ -1,1 +1,1 @@
-"""Running a model: cached generation, for now."""
+"""The inference engine: pages, scheduler, attention over pages, sampling, and its two faces."""

@@ -7,6 +7,7 @@ engine; V3.2's own attention below it).
 from __future__ import annotations
 
 import sys
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,10 +98,26 @@ class LLM:
         """One `Output` for each prompt (text or ids), in order.
 
         params: for all, or one a prompt; progress: a bar on standard error, by default where that
-        is a terminal. RequestError for what can never be served, with nothing generated then; a
-        sample that fails on the way has finish_reason "error".
+        is a terminal. RequestError for what can never be served; a sample that fails on the way
+        has finish_reason "error".
         """
         prompts = self._several(prompts)
+        outputs = [Output(self.encode(prompt), []) for prompt in prompts]
+        for index, completion in self.as_finished(
+            [o.prompt_ids for o in outputs], params, progress
+        ):
+            outputs[index].completions.append(completion)
+        for output in outputs:
+            output.completions.sort(key=lambda completion: completion.index)
+        return outputs
+
+    def as_finished(
+        self,
+        prompts: list[list[int]],
+        params: SamplingParams | list[SamplingParams] | None = None,
+        progress: bool | None = None,
+    ) -> Iterator[tuple[int, Completion]]:
+        """Yields (place of the prompt, completion) as the samples end; arguments as `generate`."""
         if not isinstance(params, list):
             params = [params or SamplingParams()] * len(prompts)
         if len(params) != len(prompts):
@@ -108,34 +125,27 @@ class LLM:
                 f"there are {len(prompts)} prompts but {len(params)} SamplingParams: give one for "
                 "all, or one for each"
             )
-        prompt_ids = [self.encode(prompt) for prompt in prompts]
-        outputs = [Output(ids, []) for ids in prompt_ids]
-        owner: dict[int, Output] = {}
-        left = list(zip(outputs, params))
+        owner: dict[int, int] = {}  # sample -> place of its prompt
+        left = deque(zip(range(len(prompts)), prompts, params))
         try:
             with _Bar(self.core, progress) as bar:
                 while left or owner:
                     self._admit(left, owner)
                     for update in self.core.step():
                         bar.add(update)
-                        if update.completion is not None:
-                            owner.pop(update.request).completions.append(update.completion)
+                        if update.completion is not None and update.request in owner:
+                            yield owner.pop(update.request), update.completion
                     bar.show()
-        except BaseException:
+        finally:
             for number in owner:
                 self.core.cancel(number)
-            raise
-        for output in outputs:
-            output.completions.sort(key=lambda completion: completion.index)
-        return outputs
 
-    def _admit(self, left: list, owner: dict[int, Output]) -> None:
+    def _admit(self, left: deque, owner: dict[int, int]) -> None:
         """Queues as many of the requests that are left as the queue has room for."""
         room = self.core.options.max_waiting - len(self.core.scheduler.waiting)
-        while left and (left[0][1].n <= room or not owner):
-            output, params = left.pop(0)
-            for number in self.core.add(output.prompt_ids, params):
-                owner[number] = output
+        while left and (left[0][2].n <= room or not owner):
+            place, prompt, params = left.popleft()
+            owner.update(dict.fromkeys(self.core.add(prompt, params), place))
             room -= params.n
 
     def stream(self, prompt: Prompt, params: SamplingParams | None = None) -> Iterator[Update]:

@@ -12,11 +12,10 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 
-from tokenizers import Tokenizer
-
-from speciale.chat import EOS, THINK_CLOSE, encode
+from speciale.chat import THINK_CLOSE, encode_ids
 from speciale.chat.tokenizer import load_tokenizer
-from speciale.engine.generate import complete
+from speciale.engine.llm import LLM
+from speciale.engine.params import SamplingParams
 from speciale.files import write_atomic
 from speciale.model import Transformer
 from speciale.tasks import Problem, docstring_questions, problems, score
@@ -37,14 +36,15 @@ def evaluate(run: Run, model: Transformer) -> None:
     tokenizer = load_tokenizer(run.data)
     untrained = Transformer(run.config).eval()
     untrained.initialise(run.recipe.seed)
+    trained = LLM(model, tokenizer)
     results = {"attention": _attention(run)}
     held_out = _held_out(run)
     count = sum(len(found) for found in held_out.values())
     with task("held-out problems", 2 * len(_MODES) * count) as progress:
         results["problems"], samples = _problems(
-            run, tokenizer, model, untrained, held_out, progress
+            run, trained, LLM(untrained, tokenizer), held_out, progress
         )
-    samples += _docstring_samples(run, tokenizer, model)
+    samples += _docstring_samples(run, trained)
     write_atomic(path, json.dumps({**results, "samples": samples}, indent=2, ensure_ascii=False))
 
 
@@ -80,22 +80,19 @@ def constant_accuracy(run: Run, family: str, found: list[Problem]) -> float:
 
 
 def answers(
-    model: Transformer,
-    tokenizer: Tokenizer,
+    llm: LLM,
     questions: list[str],
     mode: str,
     max_new_tokens: int,
 ) -> Iterator[tuple[int, str, str]]:
     """Yields (index, reasoning, content) of greedy answers to single questions."""
-    prompts = [
-        tokenizer.encode(
-            encode([{"role": "user", "content": q}], thinking_mode=mode), add_special_tokens=False
-        ).ids
-        for q in questions
+    prompts = [encode_ids(llm.tokenizer, [{"role": "user", "content": q}], mode) for q in questions]
+    greedy = [
+        SamplingParams(temperature=0, max_tokens=min(max_new_tokens, llm.core.context - len(ids)))
+        for ids in prompts
     ]
-    stop = tokenizer.token_to_id(EOS)
-    for index, ids in complete(model, prompts, max_new_tokens, stop):
-        text = tokenizer.decode(ids, skip_special_tokens=False)
+    for index, completion in llm.as_finished(prompts, greedy, progress=False):
+        text = completion.text
         if mode == "thinking":
             reasoning, _, content = text.partition(THINK_CLOSE)
             yield index, reasoning, content
@@ -105,9 +102,8 @@ def answers(
 
 def _problems(
     run: Run,
-    tokenizer: Tokenizer,
-    model: Transformer,
-    untrained: Transformer,
+    trained: LLM,
+    untrained: LLM,
     held_out: dict[str, list[Problem]],
     progress: Task,
 ) -> tuple[list[dict], list[dict]]:
@@ -118,11 +114,9 @@ def _problems(
         constant = constant_accuracy(run, family, found)
         for mode in _MODES:
             row = {"family": family, "level": run.recipe.data.families[family], "mode": mode}
-            for who, candidate in (("trained", model), ("untrained", untrained)):
+            for who, candidate in (("trained", trained), ("untrained", untrained)):
                 right = 0
-                for index, reasoning, content in answers(
-                    candidate, tokenizer, questions, mode, limit
-                ):
+                for index, reasoning, content in answers(candidate, questions, mode, limit):
                     right += score(found[index], content) == 1.0
                     progress.advance(1, f"{family} {mode} {who}")
                     if who == "trained" and index < _SAMPLES_PER_FAMILY:
@@ -140,7 +134,7 @@ def _problems(
     return rows, samples
 
 
-def _docstring_samples(run: Run, tokenizer: Tokenizer, model: Transformer) -> list[dict]:
+def _docstring_samples(run: Run, llm: LLM) -> list[dict]:
     pairs = list(islice(docstring_questions(run.recipe.seed, "heldout"), 3))
     limit = run.recipe.evaluation.max_new_tokens
     return [
@@ -151,5 +145,5 @@ def _docstring_samples(run: Run, tokenizer: Tokenizer, model: Transformer) -> li
             "content": content,
             "expected": pairs[index][1],
         }
-        for index, _, content in answers(model, tokenizer, [q for q, _ in pairs], "chat", limit)
+        for index, _, content in answers(llm, [q for q, _ in pairs], "chat", limit)
     ]

@@ -7,10 +7,10 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-import torch
 from tokenizers import Tokenizer
 
 from speciale.chat import (
@@ -23,10 +23,9 @@ from speciale.chat import (
     Detokenizer,
     encode_ids,
 )
-from speciale.chat.tokenizer import load_tokenizer
-from speciale.engine.generate import stream
+from speciale.engine.llm import LLM
+from speciale.engine.params import SamplingParams
 from speciale.errors import CheckpointError
-from speciale.model import Transformer, load_model
 from speciale.serve.screen import Screen
 
 _COMMANDS = "/think on|off /system TEXT /new /help /quit"
@@ -50,12 +49,13 @@ class TerminalChat:
     ) -> None:
         """Loads an HF-layout folder or a run. SpecialeError where it holds no model that fits its
         tokenizer. `temperature` 0 is greedy; `seed` decides every draw of the session."""
-        self._model, self._tokenizer = _load(Path(folder))
+        self._llm = _load(Path(folder))
+        self._tokenizer = self._llm.tokenizer
         self._name = Path(folder).resolve().name
-        self._context = self._model.config.max_position_embeddings
+        self._context = self._llm.core.context
         self._system, self._think = system, think
         self._temperature, self._max_new_tokens = temperature, max_new_tokens
-        self._generator = torch.Generator().manual_seed(seed)
+        self._seed = seed
         self._exchanges: list[list[dict]] = []  # [user message, assistant message], oldest first
         self._screen = Screen()
 
@@ -65,7 +65,7 @@ class TerminalChat:
         if screen.interactive:
             with suppress(ImportError):  # a Python without it still reads lines
                 import readline  # noqa: F401  (its import gives input() editing and history)
-        size = sum(p.numel() for p in self._model.parameters())
+        size = sum(p.numel() for p in self._llm.core.model.parameters())
         screen.remark(
             f"{self._name}: {_short(size)} parameters, context {self._context}. {_COMMANDS}"
         )
@@ -127,12 +127,11 @@ class TerminalChat:
             return
         limit = min(self._max_new_tokens, self._context - len(prompt))
         reply = _Reply(self._screen, self._tokenizer, self._think)
-        stop = self._tokenizer.token_to_id(EOS)
+        self._seed += 1  # the next answer has its own draws
+        params = SamplingParams(max_tokens=limit, temperature=self._temperature, seed=self._seed)
         ending = ""
         try:
-            for token in stream(
-                self._model, prompt, limit, stop, self._temperature, self._generator
-            ):
+            for token in stream(self._llm, prompt, params):
                 reply.add(token)
             if reply.count == limit:
                 full = limit < self._max_new_tokens
@@ -226,26 +225,27 @@ class _Reply:
         return f"{tokens}, {speed:.{0 if speed >= 10 else 1}f} tokens/s"
 
 
-def _load(folder: Path) -> tuple[Transformer, Tokenizer]:
-    model = load_model(folder)
-    if not (folder / "config.json").exists():
-        folder = folder / "model"  # a run, as load_model found
+def stream(llm: LLM, prompt: list[int], params: SamplingParams) -> Iterator[int]:
+    """The ids of an answer one by one, without the end of the turn."""
+    end = llm.tokenizer.token_to_id(EOS)
+    for update in llm.stream(prompt, params):
+        if update.completion is not None and update.completion.error:
+            raise CheckpointError(update.completion.error)
+        yield from (token for token in update.ids if token != end)
+
+
+def _load(folder: Path) -> LLM:
+    llm = LLM(folder)
     path = folder / "tokenizer.json"
-    tokenizer = load_tokenizer(folder)
-    # Settings for batches of training, which some files carry, would pad or cut a prompt.
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
-    advice = "copy model and tokenizer again from one place"
-    largest = max(tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
-    if largest >= model.config.vocab_size:
-        raise CheckpointError(
-            f"{path} has token ids up to {largest}, but the model's vocab_size is "
-            f"{model.config.vocab_size}: {advice}"
-        )
+    if llm.tokenizer is None:
+        raise CheckpointError(f"There is no tokenizer at {path}: give the folder of a run")
     for mark in (BOS, EOS, USER, ASSISTANT, THINK_OPEN, THINK_CLOSE):
-        if tokenizer.token_to_id(mark) is None:
-            raise CheckpointError(f"{path} lacks the chat format's token {mark}: {advice}")
-    return model, tokenizer
+        if llm.tokenizer.token_to_id(mark) is None:
+            raise CheckpointError(
+                f"{path} lacks the chat format's token {mark}: copy model and tokenizer again from "
+                "one place"
+            )
+    return llm
 
 
 def _short(count: int) -> str:
