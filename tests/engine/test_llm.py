@@ -113,7 +113,7 @@ def test_json_is_json(llm):
 def test_new_weights_come_between_two_tokens_and_are_stamped(llm):
     llm = make(speculate=False)
     other = random_model(llm.core.model.config, seed=9).state_dict()
-    [number] = llm.core.add(PROMPTS[1], SamplingParams(temperature=0, max_tokens=12))
+    llm.core.add(PROMPTS[1], SamplingParams(temperature=0, max_tokens=12))
     done = None
     for step in range(30):
         if step == 6:

@@ -1,4 +1,4 @@
-"""How fast the engine is on this machine: `speciale bench`, and what benchmarks/engine_*.py stand on.
+"""How fast the engine is on this machine: `speciale bench`, and what benchmarks/engine_*.py use.
 
 A context is planted instead of read: pages of random latents and index keys are put in the prefix
 cache under random tokens, and the request that then begins with these tokens finds them there. What

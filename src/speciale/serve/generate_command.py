@@ -1,0 +1,64 @@
+"""`speciale generate`: one prompt through the engine, its text on standard output.
+
+A long prompt is read in chunks with progress and the time that is left on standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from speciale.chat import encode_ids
+from speciale.engine.grammar import JsonSchema
+from speciale.engine.llm import LLM
+from speciale.engine.params import SamplingParams
+from speciale.errors import DataError, RequestError
+from speciale.files import explained
+from speciale.serve.screen import visible
+
+
+def generate_text(
+    folder: Path,
+    prompt: str,
+    chat: bool,
+    think: bool,
+    schema: Path | None,
+    sampling: dict[str, Any],
+) -> None:
+    """Prints the completions; RequestError for what cannot be served."""
+    params = SamplingParams(**sampling, grammar=_grammar(schema, chat and think))
+    text = sys.stdin.read() if prompt == "-" else prompt
+    llm = LLM(folder)
+    if chat and llm.tokenizer is not None:
+        mode = "thinking" if think else "chat"
+        ids = encode_ids(llm.tokenizer, [{"role": "user", "content": text}], mode)
+    else:
+        ids = llm.encode(text)
+    [output] = llm.generate([ids], params)
+    for completion in output.completions:
+        if completion.error:
+            raise RequestError(completion.error)
+        if len(output.completions) > 1:
+            print(f"--- {completion.index}", file=sys.stderr)
+        # A model's text must not steer the terminal; into a file it goes as it is.
+        print(visible(completion.text) if sys.stdout.isatty() else completion.text)
+        first = completion.seconds_to_first or 0
+        speed = (len(completion.ids) - 1) / max(completion.seconds - first, 1e-9)
+        print(
+            f"{len(ids)} tokens read in {first:.2f} s, {len(completion.ids)} written at "
+            f"{speed:.0f} tokens/s, ended by {completion.finish_reason}",
+            file=sys.stderr,
+        )
+
+
+def _grammar(path: Path | None, thinking: bool) -> JsonSchema | None:
+    if path is None:
+        return None
+    with explained(path):
+        text = path.read_text("utf-8")
+    try:
+        return JsonSchema(json.loads(text), thinking)
+    except ValueError as error:
+        raise DataError(f"{path} is not JSON ({error}): give a file with a JSON schema") from None
