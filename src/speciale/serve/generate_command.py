@@ -15,7 +15,6 @@ from speciale.engine.grammar import JsonSchema
 from speciale.engine.llm import LLM
 from speciale.engine.params import SamplingParams
 from speciale.errors import DataError, RequestError
-from speciale.files import explained
 from speciale.serve.screen import visible
 
 
@@ -56,9 +55,11 @@ def generate_text(
 def _grammar(path: Path | None, thinking: bool) -> JsonSchema | None:
     if path is None:
         return None
-    with explained(path):
-        text = path.read_text("utf-8")
     try:
-        return JsonSchema(json.loads(text), thinking)
+        return JsonSchema(json.loads(path.read_text("utf-8")), thinking)
+    except OSError as error:
+        raise DataError(
+            f"{path} cannot be read ({error.strerror}): give a file with a JSON schema"
+        ) from None
     except ValueError as error:
         raise DataError(f"{path} is not JSON ({error}): give a file with a JSON schema") from None
