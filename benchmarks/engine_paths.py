@@ -9,6 +9,7 @@ engine measures the same at its first prefill and takes MHA up to the context wh
 
 from _results import write
 from speciale.engine.bench import SHAPES
+from speciale.engine.layers import Layers
 from speciale.engine.paths import PathChoice
 from speciale.model import ModelConfig, Transformer
 
@@ -22,7 +23,7 @@ def rows(name: str, shape: dict) -> list[dict]:
     one = dict(num_hidden_layers=1, first_k_dense_replace=1, num_nextn_predict_layers=0)
     model = Transformer(ModelConfig(**{**SHAPES["65m"], **shape, **one}))
     model.initialise(0)
-    choice = PathChoice(model.eval())
+    choice = PathChoice(model.eval(), Layers(model))
     found = []
     for piece in (32, 128, 512):
         for total in (512, 2048, 8192):

@@ -154,9 +154,14 @@ def test_a_nan_fails_its_own_request_and_names_the_layer(where):
     else:
         rows = []
         model.embed_tokens.register_forward_hook(lambda _, given, out: rows.append(given[0] == bad))
-        model.layers[1].post_attention_layernorm.register_forward_hook(
-            lambda _, given, out: out.masked_fill(rows[-1].view(1, -1, 1), float("nan"))
-        )
+        layers, run = llm.core.runner.layers, llm.core.runner.layers.run
+
+        def broken(layer, h, *rest):
+            if layer == 1:
+                h = h.masked_fill(rows[-1][:, None], float("nan"))
+            return run(layer, h, *rest)
+
+        layers.run = broken
         name = "layer 1"
     outputs = llm.generate(
         [[1, 2], [1, bad, 2], [3, 4]], SamplingParams(temperature=0, max_tokens=4)

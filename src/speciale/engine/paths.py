@@ -12,7 +12,8 @@ import time
 
 import torch
 
-from speciale.engine.attention import Span, StepRows, attend
+from speciale.engine.attention import Span, StepRows
+from speciale.engine.layers import Layers
 from speciale.engine.store import Store, page_bytes
 from speciale.model import Transformer
 from speciale.ops import PAGE
@@ -22,8 +23,8 @@ _ROUNDS = 3
 
 
 class PathChoice:
-    def __init__(self, model: Transformer) -> None:
-        self._model = model
+    def __init__(self, model: Transformer, layers: Layers) -> None:
+        self._model, self._layers = model, layers
         self._crossings: dict[int, int] | None = None
 
     @property
@@ -54,7 +55,7 @@ class PathChoice:
 
     @torch.inference_mode()
     def measure(self, piece: int, total: int) -> tuple[float, float]:
-        """Seconds of one layer's attention by MHA and by MQA: medians of alternating rounds."""
+        """Seconds of one layer by MHA and by MQA: medians of alternating rounds."""
         model = self._model
         one = {"num_hidden_layers": 1, "first_k_dense_replace": 1}
         config = model.config.model_copy(update=one)
@@ -71,6 +72,6 @@ class PathChoice:
                 step = StepRows([span], tables, config.index_topk)
                 rope = model.rope(step.positions)
                 start = time.perf_counter()
-                attend(model.main_layers[0].self_attn, h, rope, store, 0, step)
+                self._layers.run(0, h, rope, store, step)
                 times.append(time.perf_counter() - start)
         return statistics.median(seconds[True]), statistics.median(seconds[False])

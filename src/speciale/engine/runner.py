@@ -9,19 +9,21 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from speciale.engine.attention import Span, StepRows, attend
+from speciale import ops
+from speciale.engine.attention import Span, StepRows
+from speciale.engine.layers import Layers
 from speciale.engine.paths import PathChoice
 from speciale.engine.sequence import Sequence
 from speciale.engine.store import Store
 from speciale.model import Transformer
-from speciale.model.block import Block
 from speciale.ops import PAGE
 
 
 class Runner:
     def __init__(self, model: Transformer, store: Store, max_sequences: int, max_context: int):
         self.model, self.store = model, store
-        self.paths = PathChoice(model)
+        self.layers = Layers(model)
+        self.paths = PathChoice(model, self.layers)
         pages = min(-(-max_context // PAGE) + 1, store.pages)
         self._tables = torch.zeros(max_sequences, pages, dtype=torch.int32)
         self._places: dict[int, int] = {}  # sequence -> its table
@@ -59,18 +61,12 @@ class Runner:
         rope = self.model.rope(step.positions)
         h = self.model.embed_tokens(torch.tensor(ids))  # [N, hidden]
         routing = []
-        for n, block in enumerate(self.model.main_layers):
-            h, chosen = self._block(block, n, h, rope, step)
+        for n in range(self.model.config.num_hidden_layers):
+            h, chosen = self.layers.run(n, h, rope, self.store, step)
             if chosen is not None:
                 routing.append(chosen)
         self.store.write_routing(step.slots, routing)
         return self.model.norm(h)
-
-    def _block(self, block: Block, layer: int, h: Tensor, rope, step: StepRows):
-        x = block.input_layernorm(h)
-        h = h + attend(block.self_attn, x, rope, self.store, layer, step)
-        h, ids = block.feed_forward(h[None])
-        return h[0], None if ids is None else ids[0]
 
     @torch.inference_mode()
     def run_mtp(self, hidden: Tensor, next_ids: list[int], step: StepRows) -> Tensor:
@@ -78,13 +74,13 @@ class Runner:
         block = self.model.mtp
         h = block.join(hidden, self.model.embed_tokens(torch.tensor(next_ids)))
         layer = self.model.config.num_hidden_layers
-        h, _ = self._block(block, layer, h, self.model.rope(step.positions), step)
+        h, _ = self.layers.run(layer, h, self.model.rope(step.positions), self.store, step)
         return block.shared_head.norm(h)
 
     @torch.inference_mode()
     def logits(self, hidden: Tensor) -> Tensor:
         """[N, hidden] -> [N, V] float32."""
-        return self.model.lm_head(hidden).float()
+        return ops.linear(hidden, self.model.lm_head.weight).float()
 
     @torch.inference_mode()
     def culprit(self, ids: list[int], step: StepRows, row: int) -> str:
@@ -93,8 +89,8 @@ class Runner:
         h = self.model.embed_tokens(torch.tensor(ids))
         if not h[row].isfinite().all():
             return "the embedding"
-        for n, block in enumerate(self.model.main_layers):
-            h, _ = self._block(block, n, h, rope, step)
+        for n in range(self.model.config.num_hidden_layers):
+            h, _ = self.layers.run(n, h, rope, self.store, step)
             if not h[row].isfinite().all():
                 return f"layer {n}"
         return "the final norm" if not self.model.norm(h)[row].isfinite().all() else "the head"

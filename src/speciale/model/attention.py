@@ -17,7 +17,6 @@ from speciale.model.cache import LayerCache
 from speciale.model.config import ModelConfig
 from speciale.model.context import Attention, AttentionRecord, Trace, Visibility
 from speciale.model.indexer import Indexer
-from speciale.model.linear import Linear
 from speciale.model.rope import Rope, softmax_scale
 
 
@@ -42,13 +41,13 @@ class Mla(nn.Module):
             config.v_head_dim,
         )
         self.scale = softmax_scale(config)
-        self.q_a_proj = Linear(d, config.q_lora_rank)
+        self.q_a_proj = nn.Linear(d, config.q_lora_rank, bias=False)
         self.q_a_layernorm = nn.RMSNorm(config.q_lora_rank, eps=config.rms_norm_eps)
-        self.q_b_proj = Linear(config.q_lora_rank, h * (dn + dr))
-        self.kv_a_proj_with_mqa = Linear(d, r + dr)
+        self.q_b_proj = nn.Linear(config.q_lora_rank, h * (dn + dr), bias=False)
+        self.kv_a_proj_with_mqa = nn.Linear(d, r + dr, bias=False)
         self.kv_a_layernorm = nn.RMSNorm(r, eps=config.rms_norm_eps)
-        self.kv_b_proj = Linear(r, h * (dn + dv))
-        self.o_proj = Linear(h * dv, d)
+        self.kv_b_proj = nn.Linear(r, h * (dn + dv), bias=False)
+        self.o_proj = nn.Linear(h * dv, d, bias=False)
         self.indexer = Indexer(config)
 
     def forward(

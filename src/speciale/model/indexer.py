@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from speciale.model.config import ModelConfig
-from speciale.model.linear import Linear
 from speciale.model.rope import Rope
 
 
@@ -20,10 +19,10 @@ class Indexer(nn.Module):
         super().__init__()
         self.heads, self.dim = config.index_n_heads, config.index_head_dim
         self.rope_dim = config.qk_rope_head_dim
-        self.wq_b = Linear(config.q_lora_rank, self.heads * self.dim)
-        self.wk = Linear(config.hidden_size, self.dim)
+        self.wq_b = nn.Linear(config.q_lora_rank, self.heads * self.dim, bias=False)
+        self.wk = nn.Linear(config.hidden_size, self.dim, bias=False)
         self.k_norm = nn.LayerNorm(self.dim, eps=1e-6)  # a real LayerNorm, with bias
-        self.weights_proj = Linear(config.hidden_size, self.heads)
+        self.weights_proj = nn.Linear(config.hidden_size, self.heads, bias=False)
 
     def keys(self, h: Tensor, rope: Rope) -> Tensor:
         """h [B, T, hidden] -> the one key head, [B, T, Di], which is cached."""

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from speciale.model.block import Block
 from speciale.model.config import ModelConfig
 from speciale.model.context import Attention, Trace, Visibility
-from speciale.model.linear import Linear
 from speciale.model.rope import Rope
 
 
@@ -30,7 +29,7 @@ class MtpBlock(Block):
         super().__init__(config, layer=config.num_hidden_layers)
         self.enorm = nn.RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
         self.hnorm = nn.RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
-        self.eh_proj = Linear(2 * config.hidden_size, config.hidden_size)
+        self.eh_proj = nn.Linear(2 * config.hidden_size, config.hidden_size, bias=False)
         self.shared_head = SharedHead(config)
 
     def predict(

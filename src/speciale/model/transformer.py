@@ -12,7 +12,6 @@ from speciale.model.block import Block
 from speciale.model.cache import Cache
 from speciale.model.config import ModelConfig
 from speciale.model.context import Attention, Trace, Visibility
-from speciale.model.linear import Linear
 from speciale.model.moe import Experts, Moe, Router
 from speciale.model.mtp import MtpBlock
 from speciale.model.rope import Rope, rope_frequencies
@@ -28,7 +27,7 @@ class Transformer(nn.Module):
             blocks.append(MtpBlock(config))  # layer num_hidden_layers, as in the released files
         self.layers = nn.ModuleList(blocks)
         self.norm = nn.RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
-        self.lm_head = Linear(config.hidden_size, config.vocab_size)
+        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
         frequencies, self.rope_factor = rope_frequencies(config)
         self.register_buffer("rope_frequencies", frequencies, persistent=False)
 

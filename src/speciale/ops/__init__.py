@@ -22,11 +22,13 @@ from speciale.ops.torch_backend import (
 )
 
 __all__ = [
+    "FEW_ROWS",
     "PAGE",
     "expert_mlp",
     "full_attention",
     "gathered_attention",
     "index_scores",
+    "kernels_serve",
     "linear",
     "paged",
     "select_topk",
@@ -35,7 +37,7 @@ __all__ = [
 PAGE = paged_torch.PAGE
 # Up to so many rows the kernels, which read each weight once, beat the BLAS that PyTorch brings;
 # measured in benchmarks/engine_kernels.py.
-_FEW_ROWS = 64
+FEW_ROWS = 512
 
 
 def paged(x: Tensor, rank: int) -> ModuleType:
@@ -44,13 +46,18 @@ def paged(x: Tensor, rank: int) -> ModuleType:
         from speciale.ops import triton_backend
 
         return triton_backend
-    return cpu_backend if _kernels(x) and rank % 16 == 0 else paged_torch
+    return cpu_backend if kernels_serve(x, rank) else paged_torch
+
+
+def kernels_serve(x: Tensor, rank: int) -> bool:
+    """Whether the CPU kernels take tensors like x and latents of this rank."""
+    return _kernels(x) and rank % 16 == 0
 
 
 def linear(x: Tensor, weight: Tensor) -> Tensor:
     """x [..., d] times weight [out, d], transposed -> [..., out]."""
     rows = x.numel() // x.shape[-1]
-    if rows > _FEW_ROWS or torch.is_grad_enabled() or not _kernels(x):
+    if rows > FEW_ROWS or torch.is_grad_enabled() or not _kernels(x):
         return F.linear(x, weight)
     y = cpu_backend.linear(x.reshape(rows, -1).contiguous(), weight.contiguous())
     return y.view(*x.shape[:-1], -1)

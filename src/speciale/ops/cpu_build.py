@@ -1,4 +1,4 @@
-"""Compiles cpu_kernels.cpp for this very processor at first use (about two seconds), and keeps it.
+"""Compiles the C++ of `cpu/` for this very processor at first use (about two seconds), and keeps it.
 
 Nothing is compiled at install: where there is no compiler, PyTorch's own operations do the work
 (paged_torch.py). The library shares PyTorch's OpenMP threads, so both never compete for the cores.
@@ -17,7 +17,7 @@ import warnings
 from functools import cache
 from pathlib import Path
 
-_SOURCE = Path(__file__).with_name("cpu_kernels.cpp")
+_SOURCES = Path(__file__).with_name("cpu")
 _FLAGS = ["-O3", "-march=native", "-std=c++17", "-fPIC", "-fopenmp", "-Wno-psabi"]
 
 
@@ -73,7 +73,8 @@ def _fingerprint(compiler: str) -> str:
         processor = "".join(sorted({x for x in facts if x.startswith(("flags", "Features"))}))
     except OSError:
         processor = platform.processor()
-    parts = (_SOURCE.read_bytes(), " ".join(_FLAGS).encode(), version, processor.encode())
+    sources = b"".join(path.read_bytes() for path in sorted(_SOURCES.iterdir()))
+    parts = (sources, " ".join(_FLAGS).encode(), version, processor.encode())
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
 
 
@@ -82,7 +83,7 @@ def _compile(compiler: str, path: Path) -> None:
         unit, built = Path(work) / "kernels.o", Path(work) / "kernels.so"
         # Linked without OpenMP's library: its symbols are found in the one that PyTorch brought.
         for command in (
-            [compiler, *_FLAGS, "-c", str(_SOURCE), "-o", str(unit)],
+            [compiler, *_FLAGS, "-c", str(_SOURCES / "kernels.cpp"), "-o", str(unit)],
             [compiler, "-shared", str(unit), "-o", str(built)],
         ):
             subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
