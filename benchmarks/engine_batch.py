@@ -1,4 +1,4 @@
-"""A batch of 32 decodes at over six times the pace of one; a cached prefix saves nearly all reading.
+"""A batch of 32 decodes several times as fast as one; a cached prefix saves nearly all reading.
 
 The 65M model through the engine. Batches: contexts of 1,024 tokens, batch sizes in turn within each
 round. Prefix: time to the first token behind 8,192 + 16 tokens, new and with the 8,192 cached.

@@ -1,8 +1,9 @@
 """Nothing that the engine does to go fast changes an answer, and no page is ever lost.
 
-1,000 random requests (mixed lengths, shared prefixes, chunks, preemption, cancellation, drafts), each
-answer against one plain forward pass: greedy ids equal, log-probs within 1e-4. Then a million random
-steps of the scheduler over simulated pages, whose contents and counts are checked at every step.
+1,000 random requests (mixed lengths, shared prefixes, chunks, preemption, cancellation, drafts),
+each answer against one plain forward pass: greedy ids equal, log-probs within 1e-4. Then a million
+random steps of the scheduler over simulated pages, whose contents and counts are checked at every
+step.
 
     python benchmarks/engine_exactness.py     # about 3 minutes
 """

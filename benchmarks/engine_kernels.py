@@ -1,8 +1,10 @@
-"""The index kernel runs at the machine's limits; few rows times a matrix beat BLAS.
+"""The index kernel runs at the machine's limits; a step's rows times a matrix beat BLAS; a layer in
+one call beats its parts.
 
-Each round measures the matmul peak (2048^3), the read bandwidth (the sum of 256 MB) and the kernels.
-An index kernel's bound is the larger of its flops at that peak and its bytes at that bandwidth;
-top-k is part of what is timed. Medians over rounds.
+Each round measures the matmul peak (2048^3), the read bandwidth (the sum of 256 MB) and the
+kernels. An index kernel's bound is the larger of its flops at that peak and its bytes at that
+bandwidth; top-k is part of what is timed. The layer is one of the 65M shape behind 1,024 tokens, by
+itself (cpu/layer.h) and from the model's modules. Medians over rounds.
 
     python benchmarks/engine_kernels.py
 """
@@ -14,6 +16,10 @@ import torch
 import torch.nn.functional as F
 
 from _results import write
+from speciale.engine.attention import Span, StepRows
+from speciale.engine.bench import bench_model
+from speciale.engine.layers import Layers
+from speciale.engine.store import Store, page_bytes
 from speciale.ops import PAGE, cpu_backend
 
 ROUNDS = 9
@@ -76,11 +82,45 @@ def linear_row(rows: int) -> dict:
     }
 
 
+def layer_row(rows: int, context: int = 1024) -> dict:
+    """`rows` requests behind `context` tokens each, or one that reads 512 tokens at its end."""
+    model = bench_model("65m")
+    requests = rows if rows < 512 else 1
+    pages = requests * context // PAGE
+    store = Store(model.config, pages * page_bytes(model.config, False), mtp=False)
+    store.latents(1).normal_()
+    store.index(1).normal_()
+    tables = torch.randperm(pages).int().view(requests, -1)
+    size = rows // requests
+    spans = [Span(i * size, (i + 1) * size, context - size, i, False) for i in range(requests)]
+    step = StepRows(spans, tables, model.config.index_topk)
+    rope, h = model.rope(step.positions), torch.randn(rows, model.config.hidden_size)
+    whole, parts = Layers(model), Layers(model)
+    parts._fused = None
+    found = medians(
+        {
+            "whole": lambda: whole.run(1, h, rope, store, step),
+            "parts": lambda: parts.run(1, h, rope, store, step),
+        }
+    )
+    return {
+        "kernel": "layer of the 65M shape",
+        "rows": rows,
+        "context": context,
+        "ms": found["whole"] * 1e3,
+        "parts ms": found["parts"] * 1e3,
+        "parts / whole": found["parts"] / found["whole"],
+    }
+
+
 if __name__ == "__main__":
     torch.set_grad_enabled(False)
     rows = [
         index_row(name, heads, dim, topk, context, queries)
-        for name, heads, dim, topk in (("65M: 8 x 64", 8, 64, 256), ("released: 64 x 128", 64, 128, 2048))
+        for name, heads, dim, topk in (
+            ("65M: 8 x 64", 8, 64, 256), ("released: 64 x 128", 64, 128, 2048)
+        )
         for context, queries in ((16384, 1), (131072, 1), (16384, 64))
     ]  # fmt: skip
-    write("engine_kernels", rows + [linear_row(n) for n in (1, 2, 4, 8, 16, 32, 64, 128)])
+    rows += [linear_row(n) for n in (1, 2, 4, 8, 16, 32, 64, 128, 512)]
+    write("engine_kernels", rows + [layer_row(n) for n in (1, 8, 32, 512)])

@@ -1,4 +1,4 @@
-"""Sparse attention keeps a token's cost nearly flat where dense attention's grows with its position.
+"""Sparse attention keeps a token's cost nearly flat; dense attention's grows with its position.
 
 Ours against ours: the same kernels with nothing to select are the dense form (absorbed, one pass,
 split over the cores). (1) One layer's attention at the released dimensions, without the projections
@@ -41,7 +41,7 @@ def paired(rounds: int, *functions) -> list[float]:
 
 
 class Layer:
-    """One layer's attention inputs at the released dimensions for `rows` queries up to `context`."""
+    """One layer's attention inputs at the released dimensions, `rows` queries up to `context`."""
 
     def __init__(self, context: int, rows: int) -> None:
         c, pages = RELEASED, context // PAGE
@@ -65,8 +65,8 @@ class Layer:
 
     def dense(self, every: int = 1) -> None:
         self.kernels.dense_attention(
-            self.q[::every].contiguous(), self.latents, self.tables, self.rows[::every].contiguous(),
-            self.lengths[::every].contiguous(), 0.05, self.rank,
+            self.q[::every].contiguous(), self.latents, self.tables,
+            self.rows[::every].contiguous(), self.lengths[::every].contiguous(), 0.05, self.rank,
         )  # fmt: skip
 
     def mha(self, heads: int = 8) -> None:

@@ -250,14 +250,14 @@ class Core:
     ) -> list[Update]:
         """Draws a token for each sequence that is computed to its end, and a second one where the
         first is the draft; moves every sequence on."""
-        finite = hidden.isfinite().all(-1)
+        finite = hidden.isfinite().all(-1).tolist()
         updates: list[Update] = []
         ready: list[tuple[Work, int]] = []  # (work, its first row among the logits)
         heads: list[int] = []
         for work, place in zip(works, places):
             end = place + work.stop - work.start + work.drafts
-            if not finite[place:end].all():
-                bad = place + int((~finite[place:end]).nonzero()[0])
+            if not all(finite[place:end]):
+                bad = finite.index(False, place)
                 updates.append(self._fail(work, bad, ids, rows))
             elif work.stop == len(work.sequence.tokens):
                 ready.append((work, len(heads)))
@@ -267,9 +267,9 @@ class Core:
         if not ready:
             return updates
         logits = self.runner.logits(hidden[heads])  # [n, V]
-        finite = logits.isfinite().all(-1)
+        finite = logits.isfinite().all(-1).tolist()
         for work, head in list(ready):
-            if not finite[head : head + 1 + work.drafts].all():
+            if not all(finite[head : head + 1 + work.drafts]):
                 updates.append(self._fail(work, heads[head], ids, rows))
                 ready.remove((work, head))
         second = self._take(ready, logits, 0, updates)

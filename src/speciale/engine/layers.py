@@ -28,7 +28,7 @@ class Layers:
     def run(
         self, layer: int, h: Tensor, rope: Rope, store: Store, step: StepRows
     ) -> tuple[Tensor, Tensor | None]:
-        """h [N, hidden] -> [N, hidden] and the expert ids [N, K], if any; writes the step's keys."""
+        """h [N, hidden] -> [N, hidden] and the expert ids [N, K] if any; keeps the step's keys."""
         if self._fused is not None and not step.masked and len(h) <= ops.FEW_ROWS:
             rows = LayerRows(rope.cos, rope.sin, step.slots, step.tables, step.rows, step.lengths)
             return self._fused[layer].run(h, store.latents(layer), store.index(layer), rows)

@@ -27,6 +27,7 @@ class Runner:
         pages = min(-(-max_context // PAGE) + 1, store.pages)
         self._tables = torch.zeros(max_sequences, pages, dtype=torch.int32)
         self._places: dict[int, int] = {}  # sequence -> its table
+        self._written: list[list[int]] = [[] for _ in range(max_sequences)]  # the tables' like
         self._free = list(range(max_sequences))
 
     def forget(self, sequence: Sequence) -> None:
@@ -51,8 +52,10 @@ class Runner:
             self._places[sequence.id] = self._free.pop()
             first = 0
         place = self._places[sequence.id]
-        pages = sequence.pages[first:]
-        self._tables[place, first : first + len(pages)] = torch.tensor(pages, dtype=torch.int32)
+        pages, written = sequence.pages, self._written[place]
+        if first == 0 or written[first:] != pages[first:]:
+            self._tables[place, first : len(pages)] = torch.tensor(pages[first:]).int()
+            written[first:] = pages[first:]
         return place
 
     @torch.inference_mode()

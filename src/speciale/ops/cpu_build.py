@@ -1,4 +1,4 @@
-"""Compiles the C++ of `cpu/` for this very processor at first use (about two seconds), and keeps it.
+"""Compiles the C++ of `cpu/` for this very processor at first use (a few seconds), and keeps it.
 
 Nothing is compiled at install: where there is no compiler, PyTorch's own operations do the work
 (paged_torch.py). The library shares PyTorch's OpenMP threads, so both never compete for the cores.

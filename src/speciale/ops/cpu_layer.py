@@ -1,8 +1,8 @@
 """A decoder layer over the few rows of a decoding step in one call: cpu/layer.h behind checked
 tensors (V3 report, 2.1; V3.2-Exp report, 2.1). float32.
 
-At batch 1 a small model's step is spent between operations, not in them: one call a layer took it
-from 13 ms to under half (benchmarks/engine_batch.py, the 65M model).
+At batch 1 a small model's step is spent between operations, not in them: one call a layer takes a
+fraction of the time of its hundred (benchmarks/engine_kernels.py).
 """
 
 from __future__ import annotations
@@ -17,15 +17,16 @@ from torch import Tensor
 from speciale.ops.cpu_backend import pointer, threads
 from speciale.ops.cpu_build import library
 
-_SIZES = (
-    "hidden heads nope rope value rank q_rank index_heads index_dim topk "
-    "experts groups kept_groups chosen inner shared_inner normalise"
-).split()
-_SCALES = "eps scale routed_scale".split()
-_WEIGHTS = (
-    "input_norm q_a q_norm q_b kv_a kv_norm kv_b o index_q index_k index_k_norm index_k_bias "
-    "index_w post_norm router router_bias gate_up down shared_gate shared_up shared_down"
-).split()
+_SIZES = [
+    "hidden", "heads", "nope", "rope", "value", "rank", "q_rank", "index_heads", "index_dim",
+    "topk", "experts", "groups", "kept_groups", "chosen", "inner", "shared_inner", "normalise",
+]  # fmt: skip
+_SCALES = ["eps", "scale", "routed_scale"]
+_WEIGHTS = [
+    "input_norm", "q_a", "q_norm", "q_b", "kv_a", "kv_norm", "kv_b", "o", "index_q", "index_k",
+    "index_k_norm", "index_k_bias", "index_w", "post_norm", "router", "router_bias", "gate_up",
+    "down", "shared_gate", "shared_up", "shared_down",
+]  # fmt: skip
 
 
 class _Shape(ctypes.Structure):
@@ -57,7 +58,7 @@ class CpuLayer:
     """One layer's sizes and weights; the memory of the weights is kept, and read at each call."""
 
     def __init__(self, sizes: dict[str, int | float], weights: dict[str, Tensor | None]) -> None:
-        """The names of cpu/layer.h; router, its bias, gate_up and down are None in a dense layer."""
+        """Names as in cpu/layer.h; router, its bias, gate_up and down are None in a dense layer."""
         assert sizes.keys() == {*_SIZES, *_SCALES} and weights.keys() == set(_WEIGHTS)
         self._kept = {n: None if w is None else w.detach() for n, w in weights.items()}
         self._shape = _Shape(**sizes)

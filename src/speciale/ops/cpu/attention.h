@@ -29,15 +29,28 @@ inline void dot_tokens(const float* q, int padded, int width, const float* const
     for (int v = 0; v < VECTORS; v++) store(out + int64_t(t) * padded + v * LANES, dot[t][v]);
 }
 
+// The tokens of a tile, and those of the tile behind it, which are asked for meanwhile.
+struct Tile {
+  const float* tokens[PAGE];
+  int count = 0;
+};
+
+inline void ask(const float* token, int width) {
+  for (int line = 0; line < width; line += 16) __builtin_prefetch(token + line, 0, 2);
+}
+
 template <int VECTORS>
-inline void dot_tile(const float* q, int padded, int width, const float* const* tokens, int count,
+inline void dot_tile(const float* q, int padded, int width, const Tile& tile, const Tile& next,
                      float* out) {
   constexpr int TOKENS = VECTORS == 1 ? 8 : VECTORS == 2 ? 6 : 4;
   int t = 0;
-  for (; t + TOKENS <= count; t += TOKENS)
-    dot_tokens<VECTORS, TOKENS>(q, padded, width, tokens + t, out + int64_t(t) * padded);
-  for (; t < count; t++)
-    dot_tokens<VECTORS, 1>(q, padded, width, tokens + t, out + int64_t(t) * padded);
+  for (; t + TOKENS <= tile.count; t += TOKENS) {
+    for (int ahead = t; ahead < std::min(t + TOKENS, next.count); ahead++)
+      ask(next.tokens[ahead], width);
+    dot_tokens<VECTORS, TOKENS>(q, padded, width, tile.tokens + t, out + int64_t(t) * padded);
+  }
+  for (; t < tile.count; t++)
+    dot_tokens<VECTORS, 1>(q, padded, width, tile.tokens + t, out + int64_t(t) * padded);
 }
 
 // acc[h, r] += sum_t p[t, h] tokens[t][r] for HEADS heads and VECTORS x LANES columns.
@@ -88,16 +101,16 @@ struct Partial {
   float *highest, *total, *acc;
 };
 
-void attend_tile(const Shape& s, const float* q, const float* const* tokens, int count, float* p,
+void attend_tile(const Shape& s, const float* q, const Tile& tile, const Tile& next, float* p,
                  const Partial& state) {
-  const int vectors = s.padded / LANES;
+  const int vectors = s.padded / LANES, count = tile.count;
   int v = 0;
   for (; v + 4 <= vectors; v += 4)
-    dot_tile<4>(q + v * LANES, s.padded, s.width, tokens, count, p + v * LANES);
+    dot_tile<4>(q + v * LANES, s.padded, s.width, tile, next, p + v * LANES);
   for (; v + 2 <= vectors; v += 2)
-    dot_tile<2>(q + v * LANES, s.padded, s.width, tokens, count, p + v * LANES);
+    dot_tile<2>(q + v * LANES, s.padded, s.width, tile, next, p + v * LANES);
   for (; v < vectors; v++)
-    dot_tile<1>(q + v * LANES, s.padded, s.width, tokens, count, p + v * LANES);
+    dot_tile<1>(q + v * LANES, s.padded, s.width, tile, next, p + v * LANES);
   for (int h = 0; h < s.padded; h += LANES) {
     const Floats before = load(state.highest + h);
     Floats highest = before;
@@ -120,9 +133,9 @@ void attend_tile(const Shape& s, const float* q, const float* const* tokens, int
   }
   int column = 0;
   for (; column + 4 * LANES <= s.rank; column += 4 * LANES)
-    add_columns<4>(p, s.padded, tokens, count, column, state.acc, s.heads, s.rank);
+    add_columns<4>(p, s.padded, tile.tokens, count, column, state.acc, s.heads, s.rank);
   for (; column < s.rank; column += LANES)
-    add_columns<1>(p, s.padded, tokens, count, column, state.acc, s.heads, s.rank);
+    add_columns<1>(p, s.padded, tile.tokens, count, column, state.acc, s.heads, s.rank);
 }
 
 // Attention of n queries [n, heads, width] over the tokens that `slot(row, i)` names, i < counts.
@@ -140,16 +153,11 @@ void attention(const Shape& s, const float* q, const float* latents, int64_t n, 
   {
     std::vector<float> turned(int64_t(s.width) * s.padded), p(int64_t(PAGE) * s.padded);
     int64_t turned_row = -1;
-    const float* tiles_of_tokens[2][PAGE];
-    const float **tokens = tiles_of_tokens[0], **next = tiles_of_tokens[1];
-    // Names the tokens first..first+PAGE-1 in `next` and asks memory for them ahead of their use.
-    auto fetch = [&](int64_t row, int64_t first, int64_t end) {
-      const int count = int(std::max<int64_t>(0, std::min<int64_t>(PAGE, end - first)));
-      for (int t = 0; t < count; t++) {
-        next[t] = latents + int64_t(slot(row, first + t)) * s.width;
-        for (int line = 0; line < s.width; line += 16) __builtin_prefetch(next[t] + line, 0, 2);
-      }
-      return count;
+    Tile tile, next;
+    auto find = [&](int64_t row, int64_t first, int64_t end) {
+      next.count = int(std::max<int64_t>(0, std::min<int64_t>(PAGE, end - first)));
+      for (int t = 0; t < next.count; t++)
+        next.tokens[t] = latents + int64_t(slot(row, first + t)) * s.width;
     };
 #pragma omp for schedule(dynamic)
     for (int64_t i = 0; i < n * splits; i++) {
@@ -168,12 +176,12 @@ void attention(const Shape& s, const float* q, const float* latents, int64_t n, 
       const Partial state{mine, mine + s.padded, mine + 2 * s.padded};
       std::fill(state.highest, state.highest + s.padded, -INF);
       std::fill(state.total, mine + partial, 0.0f);
-      int ahead = fetch(row, begin, end);
+      find(row, begin, end);
+      for (int t = 0; t < next.count; t++) ask(next.tokens[t], s.width);
       for (int64_t first = begin; first < end; first += PAGE) {
-        const int count = ahead;
-        std::swap(tokens, next);
-        ahead = fetch(row, first + PAGE, end);  // of the tile after this one
-        attend_tile(s, turned.data(), tokens, count, p.data(), state);
+        tile = next;
+        find(row, first + PAGE, end);
+        attend_tile(s, turned.data(), tile, next, p.data(), state);
       }
     }
 #pragma omp for schedule(static)

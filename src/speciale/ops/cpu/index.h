@@ -42,17 +42,47 @@ void score_page(const float* q, const float* w, int heads, int dim, const float*
   }
 }
 
-// The k-th largest of n values, k <= n; `spare` holds n floats.
-float kth_largest(const float* values, int64_t n, int64_t k, float* spare) {
-  std::memcpy(spare, values, n * sizeof(float));
-  std::nth_element(spare, spare + k - 1, spare + n, std::greater<float>());
-  return spare[k - 1];
+// A value that exactly k of n reach; where that cannot be, for equals, the k-th largest. k <= n.
+//
+// Bisects over the floats in the order of their bits, counting all of them at each step, which is
+// quick in vectors. Overwrites the values, and LANES more behind them.
+float reached_by(float* values, int64_t n, int64_t k) {
+  const auto key = [](Ints bits) { return bits ^ ((bits >> 31) & 0x7fffffff); };  // ordered alike
+  const auto at = [&](int64_t i) -> Ints& { return *reinterpret_cast<Ints*>(values + i); };
+  std::fill(values + n, values + n + LANES, -INF);
+  Ints least = key(at(0)), most = least;
+  for (int64_t i = 0; i < n; i += LANES) {
+    const Ints x = at(i) = key(at(i));
+    least = x < least ? x : least;
+    most = x > most ? x : most;
+  }
+  int64_t low = least[0], high = most[0];  // at least k reach low, fewer than k reach high + 1
+  for (int i = 1; i < LANES; i++) {
+    low = std::min<int64_t>(low, least[i]);
+    high = std::max<int64_t>(high, most[i]);
+  }
+  while (low < high) {
+    const int64_t middle = low + (high - low + 1) / 2;
+    const int32_t bound = int32_t(middle);
+    Ints counts = {};
+    for (int64_t i = 0; i < n; i += LANES) counts -= at(i) >= bound;
+    int64_t count = 0;
+    for (int i = 0; i < LANES; i++) count += counts[i];
+    if (count >= k) low = middle;
+    if (count == k) break;
+    if (count < k) high = middle - 1;
+  }
+  int32_t bits = int32_t(low);
+  bits ^= (bits >> 31) & 0x7fffffff;
+  float value;
+  std::memcpy(&value, &bits, sizeof(value));
+  return value;
 }
 
 // Positions of the k largest of n scores, ascending; of equals the first. Returns how many.
 //
 // Maxima of groups of scores bound the threshold from below: at least k scores reach the k-th
-// largest maximum. Only what reaches it is sorted out exactly.
+// largest maximum. Only what reaches it is sorted out exactly. `spare`: n + LANES floats.
 int64_t select(const float* scores, int64_t n, int64_t k, int32_t* out, float* spare) {
   if (n <= k) {
     for (int64_t i = 0; i < n; i++) out[i] = i;
@@ -62,7 +92,8 @@ int64_t select(const float* scores, int64_t n, int64_t k, int32_t* out, float* s
   while (n / (group * 2) >= 4 * std::max<int64_t>(k, LANES) && group < 256) group *= 2;
   float threshold;
   if (group == 1) {
-    threshold = kth_largest(scores, n, k, spare);
+    std::memcpy(spare, scores, n * sizeof(float));
+    threshold = reached_by(spare, n, k);
   } else {
     int64_t count = 0, step = group * LANES, i = 0;
     for (; i + step <= n; i += step, count += LANES) {
@@ -70,8 +101,7 @@ int64_t select(const float* scores, int64_t n, int64_t k, int32_t* out, float* s
       for (int64_t v = 1; v < group; v++) best = larger(best, load(scores + i + v * LANES));
       store(spare + count, best);
     }
-    std::nth_element(spare, spare + k - 1, spare + count, std::greater<float>());
-    const float bound = spare[k - 1];
+    const float bound = reached_by(spare, count, k);
     int64_t candidates = 0;
     for (int64_t page = 0; page < n; page += PAGE) {
       const int64_t end = std::min(n, page + PAGE);
@@ -83,8 +113,7 @@ int64_t select(const float* scores, int64_t n, int64_t k, int32_t* out, float* s
           candidates += scores[j] >= bound;
         }
     }
-    std::nth_element(spare, spare + k - 1, spare + candidates, std::greater<float>());
-    threshold = spare[k - 1];
+    threshold = std::max(bound, reached_by(spare, candidates, k));  // lower, the rest would count
   }
   int64_t above = 0;
   for (int64_t i = 0; i < n; i++) above += scores[i] > threshold;
@@ -153,7 +182,7 @@ void find_topk(const float* q, const float* w, const float* keys, const int32_t*
                        scores + (row - first) * stride + page * PAGE);
           }
       }
-      Buffer<float> spare(stride);
+      Buffer<float> spare(stride + LANES);
 #pragma omp for schedule(dynamic)
       for (int64_t i = 0; i < shares; i++) {
         const int64_t row = first + i / parts, part = i % parts;
@@ -184,7 +213,7 @@ void find_topk(const float* q, const float* w, const float* keys, const int32_t*
             positions.insert(positions.end(), won + i * topk, won + i * topk + wins[i]);
             best.insert(best.end(), values + i * topk, values + i * topk + wins[i]);
           }
-          Buffer<float> few(best.size());
+          Buffer<float> few(best.size() + LANES);
           select(best.data(), best.size(), topk, slots, few);
           for (int64_t j = 0; j < found; j++) slots[j] = positions[slots[j]];
         }

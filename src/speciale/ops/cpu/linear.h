@@ -12,14 +12,14 @@ namespace {
 constexpr int64_t BLOCK = 32;  // outputs of a piece of work
 constexpr int64_t SINGLE = 4;  // up to so many rows each is taken by itself
 
-// The rows of a product, made ready. Few stay as they are; of more, LANES lie side by side in
-// vectors, [tile, dim, LANES], so that no sum runs across a vector. `row(i)` is a pointer.
+// The rows of a product, made ready. Few stay as they are; of more, `width` lie side by side in
+// vectors, [tile, dim, width], so that no sum runs across a vector. `row(i)` is a pointer.
 struct Rows {
   int64_t count, dim;
   Buffer<float> packed;
   Rows(int64_t count, int64_t dim) : count(count), dim(dim), packed(tiles() * dim * width()) {}
   bool single() const { return count <= SINGLE; }
-  int64_t width() const { return single() ? 1 : LANES; }
+  int64_t width() const { return single() ? 1 : count <= LANES / 2 ? LANES / 2 : LANES; }
   int64_t tiles() const { return (count + width() - 1) / width(); }
   template <class Row>
   void pack(int64_t tile, Row row) {
@@ -28,10 +28,11 @@ struct Rows {
       std::memcpy(to, row(tile), dim * sizeof(float));
       return;
     }
-    for (int64_t j = 0; j < LANES; j++) {
-      const int64_t i = tile * LANES + j;
+    const int64_t lanes = width();
+    for (int64_t j = 0; j < lanes; j++) {
+      const int64_t i = tile * lanes + j;
       const float* from = i < count ? row(i) : nullptr;
-      for (int64_t d = 0; d < dim; d++) to[d * LANES + j] = from ? from[d] : 0.0f;
+      for (int64_t d = 0; d < dim; d++) to[d * lanes + j] = from ? from[d] : 0.0f;
     }
   }
 };
@@ -58,47 +59,56 @@ inline void dot_rows(const float* x, int64_t dim, const float* weight, float* y,
   }
 }
 
-// OUT weight rows with a tile of LANES rows of x.
-template <int OUT>
-inline void dot_tile_rows(const float* tile, int64_t dim, const float* weight, float* y,
-                          int64_t y_stride, int64_t rows) {
-  Floats dot[OUT] = {};
-  for (int64_t d = 0; d < dim; d++) {
-    const Floats x = load(tile + d * LANES);
+// OUT weight rows with a tile of x, WIDTH rows in a vector.
+template <int OUT, int WIDTH>
+inline void dot_x_tile(const float* tile, int64_t dim, const float* weight, float* y,
+                     int64_t y_stride, int64_t rows) {
+  typedef typename Vector<WIDTH>::Type Lanes;
+  Lanes dot[OUT] = {};
+  for (int64_t d = 0; d < dim;) {
 #pragma GCC unroll 16
-    for (int o = 0; o < OUT; o++) dot[o] += x * weight[o * dim + d];
+    for (int o = 0; o < OUT; o++) __builtin_prefetch(weight + (OUT + o) * dim + d);  // what is next
+    for (const int64_t line = std::min(dim, d + 16); d < line; d++) {
+      const Lanes x = *reinterpret_cast<const Lanes*>(tile + d * WIDTH);
+#pragma GCC unroll 16
+      for (int o = 0; o < OUT; o++) dot[o] += x * weight[o * dim + d];
+    }
   }
-  float turned[OUT][LANES];
-  for (int o = 0; o < OUT; o++) store(turned[o], dot[o]);
+  float turned[OUT][WIDTH];
+  for (int o = 0; o < OUT; o++) std::memcpy(turned[o], &dot[o], sizeof(Lanes));
   for (int64_t m = 0; m < rows; m++)
     for (int o = 0; o < OUT; o++) y[m * y_stride + o] = turned[o][m];
+}
+
+template <int WIDTH>
+void dot_tiles(const Rows& x, const float* weight, int64_t begin, int64_t end, float* y,
+               int64_t y_stride) {
+  constexpr int OUT = 8;
+  for (int64_t o = begin; o < end; o += OUT)
+    for (int64_t tile = 0; tile < x.tiles(); tile++) {
+      const int64_t rows = std::min<int64_t>(WIDTH, x.count - tile * WIDTH);
+      const float* from = x.packed + tile * x.dim * WIDTH;
+      float* to = y + tile * WIDTH * y_stride;
+      if (o + OUT <= end)
+        dot_x_tile<OUT, WIDTH>(from, x.dim, weight + o * x.dim, to + o, y_stride, rows);
+      else
+        for (int64_t rest = o; rest < end; rest++)
+          dot_x_tile<1, WIDTH>(from, x.dim, weight + rest * x.dim, to + rest, y_stride, rows);
+    }
 }
 
 // Outputs begin..end-1 of the product; y has a row of y_stride for each row of x.
 void linear_part(const Rows& x, const float* weight, int64_t begin, int64_t end, float* y,
                  int64_t y_stride) {
-  constexpr int OUT = 8;
-  if (x.single()) {
-    for (int64_t o = begin; o < end; o++) {
-      const float* w = weight + o * x.dim;
-      if (x.count == 4) dot_rows<4>(x.packed, x.dim, w, y + o, y_stride);
-      if (x.count == 3) dot_rows<3>(x.packed, x.dim, w, y + o, y_stride);
-      if (x.count == 2) dot_rows<2>(x.packed, x.dim, w, y + o, y_stride);
-      if (x.count == 1) dot_rows<1>(x.packed, x.dim, w, y + o, y_stride);
-    }
-    return;
+  if (x.width() == LANES) return dot_tiles<LANES>(x, weight, begin, end, y, y_stride);
+  if (!x.single()) return dot_tiles<LANES / 2>(x, weight, begin, end, y, y_stride);
+  for (int64_t o = begin; o < end; o++) {
+    const float* w = weight + o * x.dim;
+    if (x.count == 4) dot_rows<4>(x.packed, x.dim, w, y + o, y_stride);
+    if (x.count == 3) dot_rows<3>(x.packed, x.dim, w, y + o, y_stride);
+    if (x.count == 2) dot_rows<2>(x.packed, x.dim, w, y + o, y_stride);
+    if (x.count == 1) dot_rows<1>(x.packed, x.dim, w, y + o, y_stride);
   }
-  for (int64_t o = begin; o < end; o += OUT)
-    for (int64_t tile = 0; tile < x.tiles(); tile++) {
-      const int64_t rows = std::min<int64_t>(LANES, x.count - tile * LANES);
-      const float* from = x.packed + tile * x.dim * LANES;
-      float* to = y + tile * LANES * y_stride;
-      if (o + OUT <= end)
-        dot_tile_rows<OUT>(from, x.dim, weight + o * x.dim, to + o, y_stride, rows);
-      else
-        for (int64_t rest = o; rest < end; rest++)
-          dot_tile_rows<1>(from, x.dim, weight + rest * x.dim, to + rest, y_stride, rows);
-    }
 }
 
 // One of several matrices that the same rows are multiplied with.

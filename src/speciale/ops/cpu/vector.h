@@ -22,14 +22,18 @@ constexpr int LANES = 8;
 #else
 constexpr int LANES = 4;
 #endif
-typedef float Floats __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
+template <int WIDTH>
+struct Vector {
+  typedef float Type __attribute__((vector_size(WIDTH * 4), aligned(4), may_alias));
+};
+typedef Vector<LANES>::Type Floats;
 typedef int32_t Ints __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
 
 constexpr float INF = std::numeric_limits<float>::infinity();
 
 inline Floats load(const float* p) { return *reinterpret_cast<const Floats*>(p); }
 inline void store(float* p, Floats x) { *reinterpret_cast<Floats*>(p) = x; }
-inline Floats splat(float x) { return Floats{} + x; }
+inline Floats splat(float x) { return x - Floats{}; }  // 0 + x would be an addition: of -0
 inline Floats larger(Floats a, Floats b) { return a > b ? a : b; }
 inline float sum(Floats x) {
   float part[LANES];
@@ -74,7 +78,7 @@ inline Floats exponential(Floats x) {
   p = p * r + 5.0000001201e-1f;
   p = p * r * r + r + 1.0f;
   Ints power = (whole + 127) << 23;
-  p *= reinterpret_cast<Floats&>(power);
+  p *= (Floats)power;  // its bits
   return keep ? p : Floats{};
 }
 
