@@ -85,7 +85,7 @@ def linear_row(rows: int) -> dict:
 def layer_row(rows: int, context: int = 1024) -> dict:
     """`rows` requests behind `context` tokens each, or one that reads 512 tokens at its end."""
     model = bench_model("65m")
-    requests = rows if rows < 512 else 1
+    requests = rows if rows < 128 else 1
     pages = requests * context // PAGE
     store = Store(model.config, pages * page_bytes(model.config, False), mtp=False)
     store.latents(1).normal_()

@@ -20,7 +20,7 @@ from speciale.engine.core import Core, EngineOptions
 from speciale.engine.llm import load_core
 from speciale.engine.params import SamplingParams
 from speciale.engine.request import Update
-from speciale.errors import RequestError, SpecialeError
+from speciale.errors import RequestError
 
 Listener = Callable[[Update | Exception], None]
 
@@ -130,7 +130,7 @@ class Engine:
     def _run(self, job: Callable[[], Any], future: Future) -> None:
         try:
             result = job()
-        except (SpecialeError, Exception) as error:
+        except Exception as error:
             if not future.cancelled():
                 future.set_exception(error)
         else:

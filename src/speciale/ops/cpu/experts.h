@@ -98,10 +98,12 @@ void add_experts(const float* x, const int64_t* ids, const float* weights, int64
                   std::min(d, back[i].begin + BLOCK), p.out, d);
     }
   }
-  for (size_t i = 0; i < groups.size(); i++)
-    for (size_t j = 0; j < groups[i].rows.size(); j++)
-      for (int64_t c = 0; c < d; c++)
-        y[groups[i].rows[j] * d + c] += groups[i].weights[j] * parts[i].out[j * d + c];
+#pragma omp parallel for schedule(static) num_threads(threads) if (n * d >= 1 << 14)
+  for (int64_t first = 0; first < d; first += BLOCK)  // each thread has columns of its own
+    for (size_t i = 0; i < groups.size(); i++)
+      for (size_t j = 0; j < groups[i].rows.size(); j++)
+        for (int64_t c = first; c < std::min(d, first + BLOCK); c++)
+          y[groups[i].rows[j] * d + c] += groups[i].weights[j] * parts[i].out[j * d + c];
 }
 
 }  // namespace

@@ -30,6 +30,8 @@ struct LayerRows {  // n tokens: where each is, what it sees, where its own entr
   const int32_t *tables, *rows, *lengths;
 };
 
+constexpr int64_t MANY = 16;  // rows from which a small thing is worth a second thread
+
 void rms_norm(const float* x, const float* weight, int64_t dim, double eps, float* y) {
   const float factor = 1 / std::sqrt(dot(x, x, dim) / dim + float(eps));
   for (int64_t d = 0; d < dim; d++) y[d] = x[d] * factor * weight[d];
@@ -54,35 +56,53 @@ void rotate(float* x, const float* cos, const float* sin, int64_t pairs, bool in
   }
 }
 
-// y [r] = sum_n x [n] w [n, r]
-void combine(const float* x, const float* w, int64_t n, int64_t r, float* y) {
-  std::fill(y, y + r, 0.0f);
-  int64_t i = 0;
-  for (; i + 4 <= n; i += 4) {
-    const float *a = w + i * r, *b = a + r, *c = b + r, *d = c + r;
-    for (int64_t j = 0; j < r; j++)
-      y[j] += x[i] * a[j] + x[i + 1] * b[j] + x[i + 2] * c[j] + x[i + 3] * d[j];
+// y[m, c] = sum_i x[m, i] w[i, c] for ROWS rows and VECTORS x LANES columns of w [count, r].
+template <int ROWS, int VECTORS>
+inline void combine_columns(const float* x, int64_t x_stride, const float* w, int64_t count,
+                            int64_t r, float* y, int64_t y_stride) {
+  Floats total[ROWS][VECTORS] = {};
+  for (int64_t i = 0; i < count; i++) {
+#pragma GCC unroll 4
+    for (int v = 0; v < VECTORS; v++) {
+      const Floats weight = load(w + i * r + v * LANES);
+#pragma GCC unroll 4
+      for (int m = 0; m < ROWS; m++) total[m][v] += x[m * x_stride + i] * weight;
+    }
   }
-  for (; i < n; i++)
-    for (int64_t j = 0; j < r; j++) y[j] += x[i] * w[i * r + j];
+  for (int m = 0; m < ROWS; m++)
+    for (int v = 0; v < VECTORS; v++) store(y + m * y_stride + v * LANES, total[m][v]);
+}
+
+template <int ROWS>
+void combine(const float* x, int64_t x_stride, const float* w, int64_t count, int64_t r, float* y,
+             int64_t y_stride) {
+  int64_t c = 0;
+  for (; c + 4 * LANES <= r; c += 4 * LANES)
+    combine_columns<ROWS, 4>(x, x_stride, w + c, count, r, y + c, y_stride);
+  for (; c < r; c += LANES)  // r is a multiple of 16
+    combine_columns<ROWS, 1>(x, x_stride, w + c, count, r, y + c, y_stride);
 }
 
 // h [n, hidden] += attention over the pages, in which the rows' own entries are put first.
 void add_attention(const LayerShape& s, const LayerWeights& w, const LayerRows& r, float* latents,
                    float* index, float* h, int threads) {
+  constexpr int64_t GROUP = 4;  // rows that share a read of W_UK
   const int64_t n = r.n, width = s.rank + s.rope, q_dim = s.nope + s.rope, pairs = s.rope / 2;
+  const int64_t groups = (n + GROUP - 1) / GROUP;
   Buffer<float> x(n * s.hidden), q_a(n * s.q_rank), latent(n * width), q(n * s.heads * q_dim),
       absorbed(n * s.heads * width), mixed(n * s.heads * s.rank), values(n * s.heads * s.value),
       index_k(n * s.index_dim), index_q(n * s.index_heads * s.index_dim),
       index_w(n * s.index_heads);
   const bool selecting = *std::max_element(r.lengths, r.lengths + n) > s.topk;
 
+#pragma omp parallel for schedule(static) num_threads(threads) if (n >= MANY)
   for (int64_t i = 0; i < n; i++)
     rms_norm(h + i * s.hidden, w.input_norm, s.hidden, s.eps, x + i * s.hidden);
   linear(x, n, s.hidden,
          {{w.q_a, s.q_rank, q_a}, {w.kv_a, width, latent}, {w.index_k, s.index_dim, index_k},
           {w.index_w, s.index_heads, index_w}},
          threads);
+#pragma omp parallel for schedule(static) num_threads(threads) if (n >= MANY)
   for (int64_t i = 0; i < n; i++) {
     const float *cos = r.cos + i * pairs, *sin = r.sin + i * pairs;
     rms_norm(q_a + i * s.q_rank, w.q_norm, s.q_rank, s.eps, q_a + i * s.q_rank);
@@ -105,13 +125,21 @@ void add_attention(const LayerShape& s, const LayerWeights& w, const LayerRows& 
 
   // W_UK goes into the query: against latents, all heads share the keys.
 #pragma omp parallel for schedule(static) num_threads(threads)
-  for (int64_t i = 0; i < s.heads * n; i++) {
-    const int64_t head = i / n, row = i % n;
-    float* from = q + (row * s.heads + head) * q_dim;
-    float* to = absorbed + (row * s.heads + head) * width;
-    rotate(from + s.nope, r.cos + row * pairs, r.sin + row * pairs, pairs, true);
-    combine(from, w.kv_b + head * (s.nope + s.value) * s.rank, s.nope, s.rank, to);
-    std::copy(from + s.nope, from + q_dim, to + s.rank);
+  for (int64_t i = 0; i < s.heads * groups; i++) {
+    const int64_t head = i / groups, first = i % groups * GROUP;
+    const int64_t last = std::min(n, first + GROUP);
+    const float* weight = w.kv_b + head * (s.nope + s.value) * s.rank;
+    float* from = q + (first * s.heads + head) * q_dim;
+    float* to = absorbed + (first * s.heads + head) * width;
+    if (last - first == GROUP)
+      combine<GROUP>(from, s.heads * q_dim, weight, s.nope, s.rank, to, s.heads * width);
+    for (int64_t row = first; row < last; row++) {
+      if (last - first < GROUP) combine<1>(from, 0, weight, s.nope, s.rank, to, 0);
+      rotate(from + s.nope, r.cos + row * pairs, r.sin + row * pairs, pairs, true);
+      std::copy(from + s.nope, from + q_dim, to + s.rank);
+      from += s.heads * q_dim;
+      to += s.heads * width;
+    }
   }
   const Shape shape(s.heads, width, s.rank);
   if (selecting) {
@@ -129,14 +157,19 @@ void add_attention(const LayerShape& s, const LayerWeights& w, const LayerRows& 
     attend_all(shape, absorbed, latents, r.tables, r.rows, r.lengths, n, r.most_pages, s.scale,
                mixed, threads);
   }
+  constexpr int64_t SHARE = 64;  // rows of a piece of work
+  const int64_t shares = (n + SHARE - 1) / SHARE;
   // W_UV comes behind it: [n, heads, rank] -> [n, heads, value].
 #pragma omp parallel for schedule(static) num_threads(threads)
-  for (int64_t head = 0; head < s.heads; head++) {
-    const float* weight = w.kv_b + (head * (s.nope + s.value) + s.nope) * s.rank;
-    Rows packed(n, s.rank);
+  for (int64_t i = 0; i < s.heads * shares; i++) {
+    const int64_t head = i / shares, first = i % shares * SHARE;
+    Rows packed(std::min(SHARE, n - first), s.rank);
     for (int64_t tile = 0; tile < packed.tiles(); tile++)
-      packed.pack(tile, [&](int64_t row) { return mixed + (row * s.heads + head) * s.rank; });
-    linear_part(packed, weight, 0, s.value, values + head * s.value, s.heads * s.value);
+      packed.pack(tile, [&](int64_t row) {
+        return mixed + ((first + row) * s.heads + head) * s.rank;
+      });
+    linear_part(packed, w.kv_b + (head * (s.nope + s.value) + s.nope) * s.rank, 0, s.value,
+                values + (first * s.heads + head) * s.value, s.heads * s.value);
   }
   linear(values, n, s.heads * s.value, {{w.o, s.hidden, x}}, threads);
   for (int64_t i = 0; i < n * s.hidden; i++) h[i] += x[i];
@@ -181,11 +214,13 @@ void route(const LayerShape& s, float* scores, const float* bias, int64_t* ids, 
 void add_feed_forward(const LayerShape& s, const LayerWeights& w, int64_t n, float* h, int64_t* ids,
                       int threads) {
   Buffer<float> x(n * s.hidden), weights(n * s.chosen), scores(n * s.experts);
+#pragma omp parallel for schedule(static) num_threads(threads) if (n >= MANY)
   for (int64_t i = 0; i < n; i++)
     rms_norm(h + i * s.hidden, w.post_norm, s.hidden, s.eps, x + i * s.hidden);
   const bool routed = w.router != nullptr;
   if (routed) {
-    linear(x, n, s.hidden, {{w.router, s.experts, scores}}, 1);
+    linear(x, n, s.hidden, {{w.router, s.experts, scores}}, n >= MANY ? threads : 1);
+#pragma omp parallel for schedule(static) num_threads(threads) if (n >= MANY)
     for (int64_t i = 0; i < n; i++)
       route(s, scores + i * s.experts, w.router_bias, ids + i * s.chosen, weights + i * s.chosen);
   }

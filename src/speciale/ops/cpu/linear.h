@@ -29,10 +29,13 @@ struct Rows {
       return;
     }
     const int64_t lanes = width();
-    for (int64_t j = 0; j < lanes; j++) {
-      const int64_t i = tile * lanes + j;
-      const float* from = i < count ? row(i) : nullptr;
-      for (int64_t d = 0; d < dim; d++) to[d * lanes + j] = from ? from[d] : 0.0f;
+    for (int64_t first = 0; first < dim; first += 16) {  // what is written stays in the cache
+      const int64_t last = std::min(dim, first + 16);
+      for (int64_t j = 0; j < lanes; j++) {
+        const int64_t i = tile * lanes + j;
+        const float* from = i < count ? row(i) : nullptr;
+        for (int64_t d = first; d < last; d++) to[d * lanes + j] = from ? from[d] : 0.0f;
+      }
     }
   }
 };
