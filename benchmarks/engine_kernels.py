@@ -3,8 +3,9 @@ one call beats its parts.
 
 Each round measures the matmul peak (2048^3), the read bandwidth (the sum of 256 MB) and the
 kernels. An index kernel's bound is the larger of its flops at that peak and its bytes at that
-bandwidth; top-k is part of what is timed. The layer is one of the 65M shape behind 1,024 tokens, by
-itself (cpu/layer.h) and from the model's modules. Medians over rounds.
+bandwidth; top-k is part of what is timed. One request's pages lie in order while the pool is new
+and scattered later; what a round does before leaves no key in a cache. The layer is one of the 65M
+shape behind 1,024 tokens, by itself (cpu/layer.h) and from the model's modules. Medians over rounds.
 
     python benchmarks/engine_kernels.py
 """
@@ -42,11 +43,14 @@ def limits() -> dict:
     return {"peak": lambda: a @ b, "read": lambda: big.sum()}
 
 
-def index_row(name: str, heads: int, dim: int, topk: int, context: int, queries: int) -> dict:
+def index_row(
+    name: str, heads: int, dim: int, topk: int, context: int, queries: int, order: str
+) -> dict:
     pages = context // PAGE
+    table = torch.arange(pages) if order == "in order" else torch.randperm(pages)
     given = (
         torch.randn(queries, heads, dim), torch.randn(queries, heads),
-        torch.randn(pages, dim, PAGE), torch.randperm(pages).int()[None],
+        torch.randn(pages, dim, PAGE), table.int()[None],
         torch.zeros(queries, dtype=torch.int32),
         torch.full((queries,), context, dtype=torch.int32), topk,
     )  # fmt: skip
@@ -54,7 +58,7 @@ def index_row(name: str, heads: int, dim: int, topk: int, context: int, queries:
     flops = 2 * heads * dim * context * queries / (2 * 2048**3 / found["peak"])
     reads = given[2].nbytes / ((256 << 20) / found["read"])
     return {
-        "kernel": f"index + top-k, {name}",
+        "kernel": f"index + top-k, {name}, pages {order}",
         "rows": queries,
         "context": context,
         "ms": found["kernel"] * 1e3,
@@ -116,11 +120,14 @@ def layer_row(rows: int, context: int = 1024) -> dict:
 if __name__ == "__main__":
     torch.set_grad_enabled(False)
     rows = [
-        index_row(name, heads, dim, topk, context, queries)
+        index_row(name, heads, dim, topk, context, queries, order)
         for name, heads, dim, topk in (
             ("65M: 8 x 64", 8, 64, 256), ("released: 64 x 128", 64, 128, 2048)
         )
-        for context, queries in ((16384, 1), (131072, 1), (16384, 64))
+        for context, queries, order in (
+            (16384, 1, "in order"), (16384, 1, "scattered"), (131072, 1, "in order"),
+            (131072, 1, "scattered"), (16384, 64, "scattered"),
+        )
     ]  # fmt: skip
     rows += [linear_row(n) for n in (1, 2, 4, 8, 16, 32, 64, 128, 512)]
     write("engine_kernels", rows + [layer_row(n) for n in (1, 8, 32, 512)])

@@ -16,7 +16,7 @@ from speciale.errors import RequestError
 class SamplingParams:
     """How to draw one request's tokens and what to return; raises RequestError for odd values."""
 
-    max_tokens: int | None = 256  # of the answer; None: as many as the context takes
+    max_tokens: int | None = None  # of the answer; None: as many as the context takes
     temperature: float = 1.0  # divides the logits; 0 takes the most likely token
     top_p: float = 1.0  # keep the smallest set of likely tokens with this much probability
     top_k: int = 0  # keep so many of the most likely tokens; 0: all
