@@ -5,7 +5,7 @@ Each round measures the matmul peak (2048^3), the read bandwidth (the sum of 256
 kernels. An index kernel's bound is the larger of its flops at that peak and its bytes at that
 bandwidth; top-k is part of what is timed. One request's pages lie in order while the pool is new
 and scattered later; what a round does before leaves no key in a cache. The layer is one of the 65M
-shape behind 1,024 tokens, by itself (cpu/layer.h) and from the model's modules. Medians over rounds.
+shape behind 1,024 tokens, by itself (cpu/layer.h) and from the model's modules. Medians.
 
     python benchmarks/engine_kernels.py
 """

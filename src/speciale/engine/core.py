@@ -257,8 +257,7 @@ class Core:
         for work, place in zip(works, places):
             end = place + work.stop - work.start + work.drafts
             if not all(finite[place:end]):
-                bad = finite.index(False, place)
-                updates.append(self._fail(work, bad, ids, rows))
+                updates.append(self._fail(work, place, end - 1, ids, rows))
             elif work.stop == len(work.sequence.tokens):
                 ready.append((work, len(heads)))
                 heads += range(end - work.drafts - 1, end)
@@ -270,7 +269,8 @@ class Core:
         finite = logits.isfinite().all(-1).tolist()
         for work, head in list(ready):
             if not all(finite[head : head + 1 + work.drafts]):
-                updates.append(self._fail(work, heads[head], ids, rows))
+                last = heads[head + work.drafts]
+                updates.append(self._fail(work, last - work.drafts, last, ids, rows))
                 ready.remove((work, head))
         second = self._take(ready, logits, 0, updates)
         self._take(second, logits, 1, updates)
@@ -360,8 +360,8 @@ class Core:
 
     # ---- endings --------------------------------------------------------------------------------
 
-    def _fail(self, work: Work, row: int, ids: list[int], rows: StepRows) -> Update:
-        where = self.runner.culprit(ids, rows, row)
+    def _fail(self, work: Work, first: int, last: int, ids: list[int], rows: StepRows) -> Update:
+        where, row = self.runner.culprit(ids, rows, first, last)
         token = int(rows.positions[row])
         return self._end(
             self.requests[work.sequence.id],

@@ -86,14 +86,21 @@ class Runner:
         return ops.linear(hidden, self.model.lm_head.weight).float()
 
     @torch.inference_mode()
-    def culprit(self, ids: list[int], step: StepRows, row: int) -> str:
-        """Runs a step once more and names the first part of the model where `row` is not finite."""
+    def culprit(self, ids: list[int], step: StepRows, first: int, last: int) -> tuple[str, int]:
+        """Runs a step once more; returns the first part of the model where one of a request's rows
+        `first..last` is not finite, and that row."""
         rope = self.model.rope(step.positions)
+
+        def bad(h: Tensor) -> int | None:
+            rows = (~h[first : last + 1].isfinite().all(-1)).nonzero()
+            return first + int(rows[0]) if len(rows) else None
+
         h = self.model.embed_tokens(torch.tensor(ids))
-        if not h[row].isfinite().all():
-            return "the embedding"
+        if (row := bad(h)) is not None:
+            return "the embedding", row
         for n in range(self.model.config.num_hidden_layers):
             h, _ = self.layers.run(n, h, rope, self.store, step)
-            if not h[row].isfinite().all():
-                return f"layer {n}"
-        return "the final norm" if not self.model.norm(h)[row].isfinite().all() else "the head"
+            if (row := bad(h)) is not None:
+                return f"layer {n}", row
+        row = bad(self.model.norm(h))
+        return ("the head", last) if row is None else ("the final norm", row)
