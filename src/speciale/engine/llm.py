@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from tokenizers import Tokenizer
 
+from speciale.chat.ids import parts_to_ids
 from speciale.chat.tokenizer import load_tokenizer
 from speciale.engine.core import Core, EngineOptions
 from speciale.engine.params import SamplingParams
@@ -168,7 +169,7 @@ class LLM:
             return list(prompt)
         if self.tokenizer is None:
             raise RequestError("this model has no tokenizer: give token ids")
-        return self.tokenizer.encode(prompt, add_special_tokens=False).ids
+        return parts_to_ids(self.tokenizer, [prompt], marks_in_text=True)
 
     def _several(self, prompts: Prompt | list[Prompt]) -> list[Prompt]:
         if isinstance(prompts, str) or (prompts and isinstance(prompts[0], int)):

@@ -50,6 +50,12 @@ def generate_text(
             f"{speed:.0f} tokens/s, ended by {completion.finish_reason}",
             file=sys.stderr,
         )
+        if schema is not None and completion.finish_reason == "length":
+            print(
+                "the JSON is cut off: raise --max-tokens, or let the schema allow less (maxLength, "
+                "maxItems, additionalProperties: false)",
+                file=sys.stderr,
+            )
 
 
 def _grammar(path: Path | None, thinking: bool) -> JsonSchema | None:
