@@ -2,6 +2,8 @@
 
 A finished run answers held-out problems at batch 1 and 8, greedy and sampled, with drafts always,
 never, and as measured, in turn. The ids must be equal; acceptance and the ratio of times are shown.
+Then the 65M model with random weights, whose drafts are never right: what a step with drafts costs
+says from which acceptance on they pay there.
 
     python benchmarks/engine_speculation.py [--run runs/laptop]
 """
@@ -14,6 +16,7 @@ from pathlib import Path
 
 from _results import write
 from speciale.chat import encode_ids
+from speciale.engine.bench import bench_core, bench_model, decode_steps, plant
 from speciale.engine.llm import LLM
 from speciale.engine.params import SamplingParams
 from speciale.tasks import problems
@@ -27,6 +30,24 @@ def answers(llm: LLM, prompts: list[list[int]], batch: int, params: SamplingPara
     for first in range(0, len(prompts), batch):
         ids += [out.ids for out in llm.generate(prompts[first : first + batch], params, False)]
     return time.perf_counter() - start, ids
+
+
+def break_even(batch: int) -> dict:
+    model = bench_model("65m")
+    cores = [bench_core(model, 1024, batch, speculate=mode) for mode in (False, True)]
+    prompts = [[plant(core, 1024, seed) for seed in range(batch)] for core in cores]
+    times: list[list[float]] = [[], []]
+    for _ in range(ROUNDS):
+        for core, mine, seconds in zip(cores, prompts, times):
+            seconds += list(decode_steps(core, mine, 10))[2:]
+    plain, drafting = map(statistics.median, times)
+    return {
+        "model": "65M, random",
+        "batch": batch,
+        "plain ms": plain * 1e3,
+        "with drafts ms": drafting * 1e3,
+        "pays from acceptance": drafting / plain - 1,
+    }
 
 
 if __name__ == "__main__":
@@ -59,6 +80,7 @@ if __name__ == "__main__":
             proposed = policy.proposed - before[0]
             rows.append(
                 {
+                    "model": folder.rstrip("/").rpartition("/")[2],
                     "batch": batch,
                     "temperature": temperature,
                     "drafts accepted": (policy.accepted - before[1]) / max(1, proposed),
@@ -67,4 +89,4 @@ if __name__ == "__main__":
                     "as measured: times faster": plain / measured,
                 }
             )
-    write("engine_speculation", rows)
+    write("engine_speculation", rows + [break_even(batch) for batch in (1, 8)])

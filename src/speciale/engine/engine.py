@@ -120,9 +120,11 @@ class Engine:
             try:
                 updates = self.core.step()
             except Exception as error:  # our own fault: whoever waits must hear of it
-                for listener in set(self._listeners.values()):
-                    listener(error)
+                listeners = set(self._listeners.values())
+                self._listeners.clear()  # of the error they hear, not of the cancellation
                 self._cancel(set(self.core.requests))
+                for listener in listeners:
+                    self._send(listener, error)
                 continue
             for update in updates:
                 self._tell(update)
@@ -149,13 +151,19 @@ class Engine:
 
     def _tell(self, update: Update) -> None:
         listener = self._listeners.get(update.request)
-        if listener is not None:
-            try:
-                listener(update)
-            except RuntimeError:  # its event loop is gone
-                self._cancel({update.request})
+        if listener is not None and not self._send(listener, update):
+            self._cancel({update.request})
         if update.completion is not None:
             self._listeners.pop(update.request, None)
+
+    @staticmethod
+    def _send(listener: Listener, update: Update | Exception) -> bool:
+        """False where the listener's event loop is gone."""
+        try:
+            listener(update)
+        except RuntimeError:
+            return False
+        return True
 
 
 def _numbers(adding: Future) -> set[int]:
