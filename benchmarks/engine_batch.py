@@ -13,7 +13,7 @@ import statistics
 from _results import write
 from speciale.engine.bench import bench_core, bench_model, decode_steps, plant, prefill_seconds
 
-SIZES, CONTEXT, PREFIX, ROUNDS = (1, 2, 4, 8, 16, 32), 1024, 8192, 5
+SIZES, CONTEXT, PREFIX, ROUNDS = (1, 2, 4, 8, 16, 32), 1024, 8192, 9
 
 
 def batches(model) -> list[dict]:

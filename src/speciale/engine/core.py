@@ -250,7 +250,7 @@ class Core:
     ) -> list[Update]:
         """Draws a token for each sequence that is computed to its end, and a second one where the
         first is the draft; moves every sequence on."""
-        finite = hidden.isfinite().all(-1).tolist()
+        finite = hidden.sum(-1).isfinite().tolist()  # a sum is not where an addend is not
         updates: list[Update] = []
         ready: list[tuple[Work, int]] = []  # (work, its first row among the logits)
         heads: list[int] = []
@@ -266,7 +266,7 @@ class Core:
         if not ready:
             return updates
         logits = self.runner.logits(hidden[heads])  # [n, V]
-        finite = logits.isfinite().all(-1).tolist()
+        finite = logits.sum(-1).isfinite().tolist()
         for work, head in list(ready):
             if not all(finite[head : head + 1 + work.drafts]):
                 last = heads[head + work.drafts]
