@@ -1,12 +1,9 @@
 """`speciale encode` and `speciale parse` as a person uses them."""
 
-import io
 import json
-import sys
 
 import pytest
 
-from speciale import cli
 from speciale.chat import EOS, THINK_OPEN, encode
 from speciale.chat.tokenizer import save_tokenizer
 from speciale.train.bpe import train_tokenizer
@@ -19,26 +16,6 @@ COMPLETION = """r</think>Hi\x1b[2J
 <｜DSML｜parameter name="a" string="true">x
 </｜DSML｜invoke>
 </｜DSML｜function_calls>"""
-
-
-@pytest.fixture
-def command(monkeypatch, tmp_path, capfdbinary):
-    """Runs the command line; (exit code, standard output, standard error)."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments, given=b""):
-        monkeypatch.setattr(sys, "argv", ["speciale", *arguments])
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(given)))
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as stop:
-            code = stop.code or 0
-        sys.stdout.flush()
-        out, err = capfdbinary.readouterr()
-        return code, out.decode(), err.decode()
-
-    return run
 
 
 def test_encode_prints_the_prompt_and_nothing_else(command, tmp_path):
@@ -95,7 +72,7 @@ def test_explain_shows_roles_and_repairs_and_obeys_nothing(command):
     [
         (("encode", "nowhere.json"), b"", "nowhere.json cannot be read (No such file"),
         (("encode", "-"), b"{", "- is not JSON"),
-        (("encode", "-"), b"\xff", "- is no UTF-8 text"),
+        (("encode", "-"), b"\xff", "standard input is no UTF-8 text"),
         (("encode", "-"), b"{}", "messages: it is null: pass a list of messages."),
         (("encode", "-"), b"3", "it is an int: pass an object with messages."),
         (("parse", "nowhere.txt"), b"", "nowhere.txt cannot be read"),

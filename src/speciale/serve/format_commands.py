@@ -11,13 +11,14 @@ from speciale.chat.errors import ChatFormatError
 from speciale.chat.events import Repair, join
 from speciale.chat.parser import StreamParser
 from speciale.chat.request import encode_request
+from speciale.serve.standard_streams import read_text, write_text
 
 
 def encode_file(
     file: Path, think: bool | None, explain: bool, tokenizer_folder: Path | None
 ) -> None:
     """Prints the prompt of the request in `file` (JSON; a list is read as its messages)."""
-    text = _read(file)
+    text = read_text(file)
     try:
         request = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -38,7 +39,7 @@ def encode_file(
     for index, what in prompt.mended:
         print(f"message {index}: {what}", file=sys.stderr)
     if tokenizer is None:
-        _write(prompt.text)  # as it is, without a newline of ours
+        write_text(prompt.text)  # as it is, without a newline of ours
     else:
         print(json.dumps(prompt.ids(tokenizer)))
 
@@ -47,7 +48,7 @@ def parse_file(
     file: Path, think: bool, mode: str, explain: bool, tokenizer_folder: Path | None
 ) -> None:
     """Prints the message of the completion in `file`."""
-    text = _read(file)
+    text = read_text(file)
     parser = StreamParser("thinking" if think else "chat", mode)
     events = [*parser.feed(text), *parser.finish()]
     if explain:
@@ -58,26 +59,7 @@ def parse_file(
     for event in events:
         if isinstance(event, Repair):
             print(f"at character {event.offset}: {event.detail}", file=sys.stderr)
-    _write(json.dumps(join(events), indent=2, ensure_ascii=False) + "\n")
-
-
-def _write(text: str) -> None:
-    # In UTF-8 whatever the terminal says; half a surrogate pair has no bytes in it.
-    sys.stdout.flush()
-    sys.stdout.buffer.write(text.encode(errors="replace"))
-    sys.stdout.buffer.flush()
-
-
-def _read(file: Path) -> str:
-    try:
-        data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
-        return data.decode("utf-8")
-    except OSError as error:
-        raise ChatFormatError(f"{file} cannot be read ({error.strerror}).") from error
-    except UnicodeDecodeError as error:
-        raise ChatFormatError(
-            f"{file} is no UTF-8 text ({error.reason} at byte {error.start})."
-        ) from error
+    write_text(json.dumps(join(events), indent=2, ensure_ascii=False) + "\n")
 
 
 def _tokenizer(folder: Path | None) -> Any:

@@ -16,6 +16,7 @@ from speciale.engine.llm import LLM
 from speciale.engine.params import SamplingParams
 from speciale.errors import DataError, RequestError
 from speciale.serve.screen import visible
+from speciale.serve.standard_streams import read_text, write_text
 
 
 def generate_text(
@@ -28,7 +29,7 @@ def generate_text(
 ) -> None:
     """Prints the completions; RequestError for what cannot be served."""
     params = SamplingParams(**sampling, grammar=_grammar(schema, chat and think))
-    text = sys.stdin.read() if prompt == "-" else prompt
+    text = read_text(Path("-")) if prompt == "-" else prompt
     llm = LLM(folder)
     if chat and llm.tokenizer is not None:
         mode = "thinking" if think else "chat"
@@ -42,7 +43,7 @@ def generate_text(
         if len(output.completions) > 1:
             print(f"--- {completion.index}", file=sys.stderr)
         # A model's text must not steer the terminal; into a file it goes as it is.
-        print(visible(completion.text) if sys.stdout.isatty() else completion.text)
+        write_text((visible(completion.text) if sys.stdout.isatty() else completion.text) + "\n")
         first = completion.seconds_to_first or 0
         speed = (len(completion.ids) - 1) / max(completion.seconds - first, 1e-9)
         print(
@@ -61,11 +62,8 @@ def generate_text(
 def _grammar(path: Path | None, thinking: bool) -> JsonSchema | None:
     if path is None:
         return None
+    text = read_text(path)
     try:
-        return JsonSchema(json.loads(path.read_text("utf-8")), thinking)
-    except OSError as error:
-        raise DataError(
-            f"{path} cannot be read ({error.strerror}): give a file with a JSON schema"
-        ) from None
-    except ValueError as error:
+        return JsonSchema(json.loads(text), thinking)
+    except (json.JSONDecodeError, RecursionError) as error:
         raise DataError(f"{path} is not JSON ({error}): give a file with a JSON schema") from None

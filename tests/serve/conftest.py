@@ -1,0 +1,26 @@
+import io
+import sys
+
+import pytest
+
+from speciale import cli
+
+
+@pytest.fixture
+def command(monkeypatch, tmp_path, capfdbinary):
+    """Runs the command line; (exit code, standard output, standard error)."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments, given=b""):
+        monkeypatch.setattr(sys, "argv", ["speciale", *arguments])
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(given)))
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as stop:
+            code = stop.code or 0
+        sys.stdout.flush()
+        out, err = capfdbinary.readouterr()
+        return code, out.decode(), err.decode()
+
+    return run
