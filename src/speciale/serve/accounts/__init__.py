@@ -1,0 +1,1 @@
+"""Keys, balances, rates and the ledger, in one database."""
