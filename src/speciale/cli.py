@@ -154,6 +154,82 @@ def chat(
     TerminalChat(run, system, think, temperature, max_new_tokens, seed).loop()
 
 
+class UpstreamMode(StrEnum):
+    chat = "chat"
+    tokens = "tokens"
+    generate = "generate"
+
+
+class VariantChoice(StrEnum):
+    v32 = "v3.2"
+    speciale = "speciale"
+
+
+@app.command()
+def serve(
+    run: Annotated[
+        Path | None, typer.Argument(help="A finished run, or an HF-layout model folder.")
+    ] = None,
+    upstream: Annotated[
+        list[str] | None, typer.Option(help="URL of a server that answers; several are a pool.")
+    ] = None,
+    mode: Annotated[
+        UpstreamMode,
+        typer.Option(help="Of --upstream: chat, or ids to /v1/completions or /generate."),
+    ] = UpstreamMode.chat,
+    upstream_model: Annotated[str | None, typer.Option(help="The model's name there.")] = None,
+    upstream_key_env: Annotated[
+        str | None, typer.Option(help="Environment variable with the key there.")
+    ] = None,
+    tokenizer: Annotated[
+        Path | None, typer.Option(help="Folder of tokenizer.json, for ids to an upstream.")
+    ] = None,
+    backend: Annotated[
+        str | None, typer.Option(help="null: words without a model, to measure the service.")
+    ] = None,
+    variant: Annotated[
+        VariantChoice, typer.Option(help="speciale always thinks and calls no tools.")
+    ] = VariantChoice.v32,
+    config: Annotated[
+        Path | None, typer.Option(help="TOML file; what is given here goes first.")
+    ] = None,
+    host: Annotated[str | None, typer.Option(help="127.0.0.1 unless given.")] = None,
+    port: Annotated[int | None, typer.Option(help="8000 unless given.")] = None,
+    database: Annotated[
+        str | None, typer.Option(help="SQLAlchemy URL; sqlite:///speciale.db unless given.")
+    ] = None,
+    auth: Annotated[
+        bool, typer.Option("--auth/--no-auth", help="--no-auth: no keys; loopback only.")
+    ] = True,
+) -> None:
+    """Serve a model with DeepSeek's API, a content filter, keys and metering, and a page.
+
+    \b
+    Examples:
+      speciale serve runs/laptop                       # a demo key is printed
+      SPECIALE_API_KEY=$(openssl rand -hex 24) speciale serve runs/laptop
+      speciale serve runs/laptop --no-auth --port 9000
+      speciale serve --upstream http://gpu1:8000/v1 --upstream http://gpu2:8000/v1
+      speciale serve --upstream http://gpu1:8000 --mode tokens --tokenizer DeepSeek-V3.2/
+      speciale serve --config service.toml --host 0.0.0.0
+    """
+    from speciale.serve.config import UpstreamConfig, read_config
+    from speciale.serve.serve_command import deployment_of
+    from speciale.serve.serve_command import serve as run_server
+
+    given = dict(host=host, port=port, database=database, auth=None if auth else False)
+    if run is not None or upstream or backend:
+        upstreams = [
+            UpstreamConfig(
+                url=url, mode=mode.value, model=upstream_model, api_key_env=upstream_key_env,
+                tokenizer=tokenizer,
+            )
+            for url in upstream or ()
+        ]  # fmt: skip
+        given["deployments"] = [deployment_of(run, upstreams, backend, variant.value)]
+    run_server(read_config(config, **given))
+
+
 class BenchChoice(StrEnum):
     decode = "decode"
     prefill = "prefill"

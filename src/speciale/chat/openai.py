@@ -46,14 +46,18 @@ def to_completion(
 
 
 class ChunkWriter:
-    """The `chat.completion.chunk` objects of a stream's events; all of one id.
+    """The `chat.completion.chunk` objects of one choice's events; all of one id, which several
+    choices of an answer share.
 
     A call that is begun and then dropped (Repair.dropped) cannot be taken back in this protocol:
     its arguments stay incomplete, and it does not make the finish_reason "tool_calls".
     """
 
-    def __init__(self, model: str):
+    def __init__(self, model: str, index: int = 0, id: str | None = None):
         self._header = _header("chat.completion.chunk", model)
+        if id is not None:
+            self._header["id"] = id
+        self._index = index
         self._begun = False
 
     def chunks(
@@ -62,6 +66,14 @@ class ChunkWriter:
         """The chunks of `events`; the first of all has the role. `finish_reason` replaces that of
         a Finish."""
         return [chunk for event in events if (chunk := self._chunk(event, finish_reason))]
+
+    def last(self, finish_reason: str) -> dict[str, Any]:
+        """The chunk that ends the choice, for whoever has no Finish event."""
+        return self._of({}, finish_reason)
+
+    def empty(self) -> dict[str, Any]:
+        """A chunk that says nothing, to be written onto."""
+        return self._of({}, None)
 
     def _chunk(self, event: Event, finish_reason: str | None) -> dict[str, Any] | None:
         delta: dict[str, Any]
@@ -81,9 +93,13 @@ class ChunkWriter:
                 delta, reason = {}, finish_reason or finished
             case _:
                 return None
+        return self._of(delta, reason)
+
+    def _of(self, delta: dict[str, Any], reason: str | None) -> dict[str, Any]:
         if not self._begun:
             delta, self._begun = {"role": "assistant", **delta}, True
-        return {**self._header, "choices": [{"index": 0, "delta": delta, "finish_reason": reason}]}
+        choice = {"index": self._index, "delta": delta, "finish_reason": reason}
+        return {**self._header, "choices": [choice]}
 
 
 def _header(kind: str, model: str) -> dict[str, Any]:

@@ -56,6 +56,8 @@ class Update:
     ids: list[int]
     text: str
     completion: Completion | None = None
+    logprobs: list[float] = field(default_factory=list)  # of the bare model, one for each of `ids`
+    top: list[list[tuple[int, float]] | None] | None = None  # if logprobs is asked
 
 
 class Request:
@@ -113,7 +115,10 @@ class Request:
             if self._watcher.matched is not None:  # seen only now that no more text can come
                 done.finish_reason, done.stop = "stop", self._watcher.matched
         done.text += text
-        return Update(self.sequence.id, done.index, [token], text)
+        update = Update(self.sequence.id, done.index, [token], text)
+        if self.params.logprobs is not None:
+            update.logprobs, update.top = [draw.model_logprob], [draw.top]
+        return update
 
     def end(self, reason: FinishReason, error: str | None = None) -> Update:
         """Ends it from outside."""

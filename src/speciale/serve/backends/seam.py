@@ -65,7 +65,9 @@ class TextPiece:
     text: str = ""
     tokens: int = 0
     logprobs: list[TokenLogprob] = field(default_factory=list)
-    finish: Literal["stop", "length", "insufficient_system_resource"] | None = None  # last of choice
+    finish: Literal["stop", "length", "insufficient_system_resource"] | None = (
+        None  # last of choice
+    )
     cached_tokens: int | None = None  # of the prompt, with the last one
     prompt_tokens: int | None = None  # where only the backend knows
 

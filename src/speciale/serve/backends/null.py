@@ -1,0 +1,38 @@
+"""A backend without a model: so many words at once, to measure what the service itself costs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from speciale.chat import ContentDelta, Prompt
+from speciale.serve.backends.seam import Job, Piece
+
+_LENGTH = 64  # words of an answer, unless the request has max_tokens
+
+
+class Null:
+    context = 128_000
+
+    async def start(self) -> None:
+        pass
+
+    async def close(self) -> None:
+        pass
+
+    async def ready(self) -> str | None:
+        return None
+
+    def tokens(self, prompt: Prompt | str) -> list[int]:
+        """One for each word."""
+        text = prompt.text if isinstance(prompt, Prompt) else prompt
+        return list(range(len(text.split()) or 1))
+
+    async def run(self, job: Job) -> AsyncIterator[Piece]:
+        # One object for all: nothing that takes them changes it.
+        events = [ContentDelta("word ")]
+        for choice in range(job.n):
+            for _ in range(min(job.max_tokens or _LENGTH, job.body.get("max_tokens") or _LENGTH)):
+                yield Piece(choice, events, tokens=1)
+                await asyncio.sleep(0)
+            yield Piece(choice, finish="stop", cached_tokens=0)
