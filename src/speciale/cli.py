@@ -185,7 +185,7 @@ def serve(
         Path | None, typer.Option(help="Folder of tokenizer.json, for ids to an upstream.")
     ] = None,
     backend: Annotated[
-        str | None, typer.Option(help="null: words without a model, to measure the service.")
+        str | None, typer.Option(help="null, or null:20 (words a second): no model, to measure.")
     ] = None,
     variant: Annotated[
         VariantChoice, typer.Option(help="speciale always thinks and calls no tools.")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import httpx
 import uvicorn
+from speciale.safety.classifiers import Scores
 from speciale.safety.filter import ContentFilter
 
 from speciale.chat import Prompt
@@ -80,6 +81,24 @@ class Scripted:
             else:
                 finish = "stop" if limit == len(tokens) else "length"
                 yield TextPiece(choice, finish=finish, cached_tokens=min(2, len(job.ids)))
+
+
+class Words:
+    """Classifiers that know a word for each finding: "brutal" is violence of medium severity."""
+
+    def score(self, texts, attacks):
+        return [
+            Scores(
+                {
+                    "hate": 0, "sexual": 0, "self_harm": 0,
+                    "violence": 4 if "brutal" in text else 0,
+                },
+                attacks == "prompt" and "jailbreak" in text,
+                attacks == "document" and "obey" in text,
+                "darn" in text,
+            )
+            for text in texts
+        ]  # fmt: skip
 
 
 def words(text):

@@ -80,6 +80,8 @@ def _order_results(messages: list[dict], notes: list[Note]) -> None:
     # The format goes by position alone. Where the ids name the calls in another order, they win.
     for index, message in enumerate(messages):
         ids = [call.get("id") for call in message.get("tool_calls") or ()]
+        if not ids:
+            continue
         stop = index + 1
         while stop < len(messages) and messages[stop]["role"] == "tool":
             stop += 1
@@ -88,7 +90,8 @@ def _order_results(messages: list[dict], notes: list[Note]) -> None:
         if given == ids or len(set(ids)) < len(ids) or None in ids:
             continue
         if len(set(given)) == len(given) and set(given) <= set(ids):
-            ordered = sorted(results, key=lambda result: ids.index(result["tool_call_id"]))
+            place = {name: number for number, name in enumerate(ids)}
+            ordered = sorted(results, key=lambda result: place[result["tool_call_id"]])
             if ordered != results:
                 messages[index + 1 : stop] = ordered
                 notes.append((index + 1, "the tool results are put in the order of their calls"))

@@ -15,12 +15,13 @@ from starlette.responses import JSONResponse
 
 from speciale import __version__
 from speciale.errors import SpecialeError
+from speciale.safety.analyze import AnalyzeRequest
 from speciale.serve.declared import request_schemas
 from speciale.serve.errors import ApiError, as_api_error
 from speciale.serve.guards import Authentication
 from speciale.serve.page_routes import page_routes
 from speciale.serve.routes import router
-from speciale.serve.schema import AnalyzeRequest, ChatRequest, CompletionRequest
+from speciale.serve.schema import ChatRequest, CompletionRequest
 from speciale.serve.service import Service
 
 log = logging.getLogger("speciale.serve")
@@ -54,7 +55,7 @@ def make_app(service: Service) -> FastAPI:
     app.add_exception_handler(HTTPException, _of_http)
     app.add_exception_handler(RequestValidationError, _of_path)
     app.add_exception_handler(Exception, _fault)
-    _publish(app)
+    _publish(app, service)
     return app
 
 
@@ -83,13 +84,15 @@ async def _fault(request: Request, error: Exception) -> JSONResponse:
     return as_api_error(error).response()
 
 
-def _publish(app: FastAPI) -> None:
+def _publish(app: FastAPI, service: Service) -> None:
     made = app.openapi
 
     def openapi() -> dict[str, Any]:
         schema = made()
         schemas = schema.setdefault("components", {}).setdefault("schemas", {})
         schemas.update(request_schemas(ChatRequest, CompletionRequest, AnalyzeRequest))
+        for request in (ChatRequest, CompletionRequest):
+            schemas[request.__name__]["properties"]["model"]["enum"] = list(service.names)
         schema["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
         schema["security"] = [{"key": []}]
         for path in ("/healthz", "/readyz"):

@@ -68,7 +68,11 @@ class DeploymentConfig(_Table):
     name: str = Field(pattern=r"^[A-Za-z0-9._:-]{1,128}$")
     run: Path | None = Field(None, description="A run or an HF-layout folder.")
     upstreams: list[UpstreamConfig] = []
-    backend: Literal["null"] | None = Field(None, description="null: words without a model.")
+    backend: str | None = Field(
+        None,
+        pattern=r"^null(:\d{1,4})?$",
+        description="null: words without a model; null:20 writes twenty a second.",
+    )
     variant: Variant = "v3.2"
     thinks: bool = Field(False, description="Unless the request says.")
     aliases: dict[str, bool] = Field({}, description="Other names, and whether they think.")

@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from speciale.safety.analyze import AnalyzeRequest
 from speciale.serve.errors import ErrorBody
-from speciale.serve.schema import AnalyzeRequest
 
 _WORDS = {
     400: "Malformed, filtered, or longer than the context",
@@ -68,19 +68,26 @@ class AzureError(BaseModel):
     error: AzureErrorDetail
 
 
+_EVENT = {
+    "type": "object",
+    "required": ["data"],
+    "properties": {"data": {"type": "string", "description": "A chunk's JSON, or [DONE]."}},
+}
+
+
 def answering(request: type[BaseModel]) -> dict[str, Any]:
     """Of a route that answers `request`, whole or in events."""
     responses = _errors(400, 402, 404, 408, 413, 422, 429, 500, 503)
     responses[200] = {
         "description": "The answer; with `stream` as server-sent events of chunks",
         "model": Completion,
-        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        "content": {"text/event-stream": {"schema": _EVENT}},
     }
     return {"responses": responses, "openapi_extra": _body(request), "response_model": None}
 
 
 def analyzing() -> dict[str, Any]:
-    statuses = (400, 401, 403, 408, 413, 500, 503)
+    statuses = (400, 401, 403, 404, 408, 413, 500, 503)
     return {
         "responses": {
             200: {"description": "What was found", "model": Analysis},

@@ -160,7 +160,9 @@ def prompt_tokens(job: Job) -> int:
 
 
 def _size(messages: list[dict[str, Any]]) -> int:
-    return sum(len(text) for m in messages if isinstance(text := m.get("content"), str))
+    """Characters, and so many more for each message."""
+    texts = (m.get("content") for m in messages)
+    return sum(len(text) if isinstance(text, str) else 0 for text in texts) + 50 * len(messages)
 
 
 async def _apart(size: int, work: Any) -> Any:

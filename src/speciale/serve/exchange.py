@@ -111,7 +111,7 @@ class Exchange:
 
     async def _check_prompt(self) -> None:
         content_filter = self._deployment.content_filter
-        if not content_filter.policy.enabled:
+        if not content_filter.active:
             return
         verdict = await content_filter.check_prompt(prompt_parts(self._job))
         results = verdict.results()
@@ -148,7 +148,7 @@ class Exchange:
     ) -> AsyncGenerator[Passed | Blocked | Annotated, None]:
         """What may leave, in order, as the policy has it."""
         content_filter = self._deployment.content_filter
-        vetted = vet(self._held(), content_filter, buffered=buffered, before=seeds(self._job))
+        vetted = vet(self._held(), content_filter, self._job.n, seeds(self._job), buffered)
         async with aclosing(vetted) as released:
             async for item in released:
                 if self._first is None:
@@ -225,7 +225,8 @@ class Exchange:
                     finish_reason=finish,
                     status=status,
                 )
-                await self._service.accounts.settle(self._admission, spent)
+                with self._service.metrics.ledger.time():
+                    await self._service.accounts.settle(self._admission, spent)
         finally:
             now = time.monotonic()
             self._service.metrics.running.dec()

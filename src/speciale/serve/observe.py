@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import sys
@@ -63,6 +64,8 @@ class Metrics:
         self.ledger = Histogram(
             "speciale_ledger_seconds", "Writing a ledger row", buckets=_SECONDS, **own
         )
+        tasks = Gauge("speciale_tasks", "Tasks of the event loop", **own)
+        tasks.set_function(lambda: len(asyncio.all_tasks()))
 
     def filtered(self, direction: str, model: str) -> None:
         self._filtered.labels(direction, model).inc()

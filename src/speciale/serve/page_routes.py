@@ -1,4 +1,4 @@
-"""The web page at `/` and its files under `/page/`, all from this package and nothing from elsewhere.
+"""The web page at `/` and its files under `/page/`: all from this package, nothing from elsewhere.
 A Content-Security-Policy on each answer is the second wall behind the page's own sanitising."""
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
-from speciale.safety.analyze import AnalyzeError, analyze
+from speciale.safety.analyze import analyze
 from speciale.serve.accounts import Key
 from speciale.serve.bodies import read_json, validated
 from speciale.serve.declared import analyzing, answering, plain
@@ -138,13 +138,11 @@ async def analyze_text(request: Request) -> Any:
     """The content filter alone, as Azure AI Content Safety's client asks for it."""
     try:
         body = await _body(request)
-        content_filter = _service(request).deployments[0].content_filter
-        return JSONResponse(await analyze(body, content_filter))
-    except AnalyzeError as error:
-        return JSONResponse(error.body(), error.status)
-    except ApiError as error:
-        code = "InvalidRequestBody"
-        return JSONResponse({"error": {"code": code, "message": str(error)}}, error.status)
+    except ApiError as error:  # in Azure's form
+        detail = {"code": "InvalidRequestBody", "message": str(error)}
+        return JSONResponse({"error": detail}, error.status)
+    status, answer = await analyze(body, _service(request).deployments[0].content_filter)
+    return JSONResponse(answer, status)
 
 
 # ---- operations ---------------------------------------------------------------------------------

@@ -104,10 +104,46 @@ class Sampling(Strict):
         return self
 
 
+# What OpenAPI says of a message; speciale.chat checks them.
+_TEXT = {"type": ["string", "null"]}
+_PART = {
+    "type": "object",
+    "required": ["type", "text"],
+    "properties": {"type": {"const": "text"}, "text": {"type": "string"}},
+}
+_CALL = {
+    "type": "object",
+    "required": ["function"],
+    "properties": {
+        "id": {"type": "string"},
+        "type": {"const": "function"},
+        "function": {
+            "type": "object",
+            "required": ["name", "arguments"],
+            "properties": {"name": {"type": "string", "minLength": 1}, "arguments": _TEXT},
+        },
+    },
+}
+_MESSAGE = {
+    "required": ["role"],
+    "properties": {
+        "role": {"enum": ["system", "developer", "user", "assistant", "tool"]},
+        "content": {"anyOf": [_TEXT, {"type": "array", "items": _PART}]},
+        "reasoning_content": {**_TEXT, "description": "Of an assistant's answer."},
+        "tool_calls": {"anyOf": [{"type": "null"}, {"type": "array", "items": _CALL}]},
+        "tool_call_id": {"type": "string"},
+        "prefix": {"type": "boolean", "description": "The last message: continue this text."},
+    },
+}
+
+
 class ChatRequest(Sampling):
     """POST /v1/chat/completions."""
 
-    messages: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=10_000)]
+    messages: Annotated[
+        list[Annotated[dict[str, Any], Field(json_schema_extra=_MESSAGE)]],
+        Field(min_length=1, max_length=10_000),
+    ]
     thinking: Thinking | bool | None = None
     enable_thinking: bool | None = None
     chat_template_kwargs: dict[str, Any] | None = None
@@ -142,13 +178,3 @@ class CompletionRequest(Sampling):
         if self.echo and (self.suffix is not None or self.logprobs is not None):
             raise ValueError("echo goes with neither suffix nor logprobs: leave one out")
         return self
-
-
-class AnalyzeRequest(BaseModel):
-    """POST /contentsafety/text:analyze, as the Azure SDK sends it."""
-
-    text: str
-    categories: list[str] | None = None
-    blocklistNames: list[str] | None = None
-    haltOnBlocklistHit: bool | None = None
-    outputType: str | None = None

@@ -1,4 +1,4 @@
-"""`speciale serve`: a configuration becomes a running server; the operator is told how to use it."""
+"""`speciale serve`: a configuration becomes a running server; people are told how to use it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def deployment_of(
     run: Path | None, upstreams: list[UpstreamConfig], backend: str | None, variant: str
 ) -> DeploymentConfig:
     """The one deployment that the command line describes."""
-    name = run.resolve().name if run is not None else backend or "deepseek-v3.2"
+    name = run.resolve().name if run is not None else "null" if backend else "deepseek-v3.2"
     if variant == "speciale":
         aliases = {"deepseek-v3.2-speciale": True}
     else:
@@ -94,8 +94,9 @@ def open_service(config: ServeConfig) -> tuple[Service, str | None]:
 
 
 def _backend(told: DeploymentConfig) -> Backend:
-    if told.backend == "null":
-        return Null()
+    if told.backend is not None:
+        pace = told.backend.partition(":")[2]
+        return Null(float(pace) if pace else None)
     if told.run is not None:
         from speciale.serve.backends.embedded import Embedded  # loads torch
 

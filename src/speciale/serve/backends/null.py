@@ -1,4 +1,5 @@
-"""A backend without a model: so many words at once, to measure what the service itself costs."""
+"""A backend without a model: words at once or at a pace, to measure what the service itself costs.
+"null" writes as fast as it is read, "null:20" twenty words a second in each answer."""
 
 from __future__ import annotations
 
@@ -13,6 +14,9 @@ _LENGTH = 64  # words of an answer, unless the request has max_tokens
 
 class Null:
     context = 128_000
+
+    def __init__(self, words_a_second: float | None = None) -> None:
+        self._pause_s = 1 / words_a_second if words_a_second else 0.0
 
     async def start(self) -> None:
         pass
@@ -34,5 +38,5 @@ class Null:
         for choice in range(job.n):
             for _ in range(min(job.max_tokens or _LENGTH, job.body.get("max_tokens") or _LENGTH)):
                 yield Piece(choice, events, tokens=1)
-                await asyncio.sleep(0)
+                await asyncio.sleep(self._pause_s)
             yield Piece(choice, finish="stop", cached_tokens=0)
