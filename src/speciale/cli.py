@@ -14,6 +14,7 @@ import typer
 
 from speciale import __version__
 from speciale.errors import SpecialeError
+from speciale.serve.accounts.commands import keys_app, usage
 
 app = typer.Typer(
     help="DeepSeek-V3.2 end to end on one machine: train it, look at it, talk to it.",
@@ -160,6 +161,14 @@ class UpstreamMode(StrEnum):
     generate = "generate"
 
 
+class FlavourChoice(StrEnum):
+    vllm = "vllm"
+    sglang = "sglang"
+    deepseek = "deepseek"
+    azure = "azure"
+    openai = "openai"
+
+
 class VariantChoice(StrEnum):
     v32 = "v3.2"
     speciale = "speciale"
@@ -178,6 +187,9 @@ def serve(
         typer.Option(help="Of --upstream: chat, or ids to /v1/completions or /generate."),
     ] = UpstreamMode.chat,
     upstream_model: Annotated[str | None, typer.Option(help="The model's name there.")] = None,
+    flavour: Annotated[
+        FlavourChoice, typer.Option(help="How --upstream takes what OpenAI's API lacks.")
+    ] = FlavourChoice.vllm,
     upstream_key_env: Annotated[
         str | None, typer.Option(help="Environment variable with the key there.")
     ] = None,
@@ -211,6 +223,8 @@ def serve(
       speciale serve runs/laptop --no-auth --port 9000
       speciale serve --upstream http://gpu1:8000/v1 --upstream http://gpu2:8000/v1
       speciale serve --upstream http://gpu1:8000 --mode tokens --tokenizer DeepSeek-V3.2/
+      DEEPSEEK_KEY=sk-… speciale serve --upstream https://api.deepseek.com --flavour deepseek \\
+        --upstream-model deepseek-chat --upstream-key-env DEEPSEEK_KEY
       speciale serve --config service.toml --host 0.0.0.0
     """
     from speciale.serve.config import UpstreamConfig, read_config
@@ -222,12 +236,16 @@ def serve(
         upstreams = [
             UpstreamConfig(
                 url=url, mode=mode.value, model=upstream_model, api_key_env=upstream_key_env,
-                tokenizer=tokenizer,
+                tokenizer=tokenizer, flavour=flavour.value,
             )
             for url in upstream or ()
         ]  # fmt: skip
         given["deployments"] = [deployment_of(run, upstreams, backend, variant.value)]
     run_server(read_config(config, **given))
+
+
+app.add_typer(keys_app, name="keys")
+app.command()(usage)
 
 
 class BenchChoice(StrEnum):

@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from speciale.errors import ConfigError
 from speciale.safety.policy import Policy
 from speciale.serve.accounts.prices import Price
+from speciale.serve.backends.chat_upstream import Flavour
 from speciale.serve.deployments import Variant
 
 
@@ -38,7 +39,8 @@ class UpstreamConfig(_Table):
     model: str | None = Field(None, description="Its name there; this deployment's unless given.")
     api_key_env: str | None = Field(None, description="Environment variable with its key.")
     tokenizer: Path | None = Field(None, description="Folder with tokenizer.json, for ids.")
-    flavour: Literal["auto", "vllm", "sglang", "deepseek", "azure", "openai"] = "auto"
+    flavour: Flavour = Field("vllm", description="How it takes what OpenAI's API lacks.")
+    fallback: bool = Field(False, description="Asked only where none of the others can answer.")
 
 
 _Dollars = Annotated[Decimal, Field(ge=0, le=1_000_000, multiple_of=Decimal("0.001"))]
@@ -93,7 +95,6 @@ class ServeConfig(BaseSettings):
         env_prefix="SPECIALE_",
         env_nested_delimiter="__",
         extra="forbid",
-        nested_model_default_partial_update=True,
     )
 
     host: str = "127.0.0.1"

@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse
 
 from speciale.chat import ChatFormatError
 from speciale.errors import OverloadedError, RequestError, SpecialeError
+from speciale.serve.accounts import AccountsError
 from speciale.serve.backends.seam import BackendError
 
 _TYPES = {
@@ -93,6 +94,13 @@ def as_api_error(error: Exception) -> ApiError:
             return ApiError(422, str(error), code="invalid_parameter")
         case OverloadedError():
             return ApiError(503, str(error), code="overloaded", retry_after_s=1)
+        case AccountsError():  # full or gone; the details are for the log
+            return ApiError(
+                503,
+                "the accounts do not answer: try again later",
+                code="accounts_unavailable",
+                retry_after_s=5,
+            )
         case BackendError():
             code = {400: "upstream_refused", 429: "rate_limit"}.get(error.status, "unavailable")
             retry = 1 if error.status in (429, 503) else None

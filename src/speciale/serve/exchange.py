@@ -17,7 +17,7 @@ from typing import Any
 from speciale.chat import ArgumentDelta, ContentDelta, ReasoningDelta
 from speciale.safety.gate import Annotated, Blocked, Held, Passed, vet
 from speciale.safety.verdict import merge_results
-from speciale.serve.accounts import Admission, Key, Spent
+from speciale.serve.accounts import AccountsError, Admission, Key, Spent
 from speciale.serve.answers import ChatAnswer, Out, Results, TextAnswer, Usage
 from speciale.serve.backends.seam import Job, Piece
 from speciale.serve.deployments import Deployment, prompt_tokens
@@ -190,7 +190,7 @@ class Exchange:
         """Writes the row of a request that failed, or whose client left."""
         if isinstance(error, Exception):
             known = as_api_error(error)
-            if known.status == 500:
+            if known.status == 500 or isinstance(error, AccountsError):
                 log.error("request %s failed", self._job.id, exc_info=error)
             status = known.status
         else:

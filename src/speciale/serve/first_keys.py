@@ -4,7 +4,7 @@ gives, and the one that stands for everybody on a server without authentication.
 
 from __future__ import annotations
 
-from speciale.serve.accounts.database import AccountsError, Database
+from speciale.serve.accounts.database import Database
 from speciale.serve.accounts.keys import (
     Key,
     create_key,
@@ -38,14 +38,9 @@ def loopback_key(database: Database) -> Key:
 
 def _fresh(database: Database, name: str, balance: int, secret: str | None) -> tuple[Key, str]:
     """The key `name` with a new secret, or with `secret`, and at least `balance` nano-dollars."""
-    try:
-        key = find_key(database, name)
-    except AccountsError:
-        key, made = create_key(database, name, {})
-        secret = secret or made
-        replace_secret(database, name, secret)
-    else:
-        secret = replace_secret(database, name, secret)
+    known = {key.name: key for key, _ in list_keys(database)}
+    key = known.get(name) or create_key(database, name, {})[0]
+    secret = replace_secret(database, name, secret)
     if key.balance_nano < balance:
         key = top_up(database, name, balance - key.balance_nano)
     return find_key(database, name), secret

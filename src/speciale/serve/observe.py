@@ -135,5 +135,5 @@ def set_up_logging(level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    for noisy in ("httpx", "httpcore", "uvicorn.access", "azure"):
+    for noisy in ("httpx", "httpcore", "uvicorn", "azure"):
         logging.getLogger(noisy).setLevel("WARNING")

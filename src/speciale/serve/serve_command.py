@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shlex
+import socket
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import uvicorn
@@ -101,8 +103,11 @@ def _backend(told: DeploymentConfig) -> Backend:
         from speciale.serve.backends.embedded import Embedded  # loads torch
 
         return Embedded(told.run)
-    upstreams = [_upstream(upstream, told) for upstream in told.upstreams]
-    return Pool(upstreams)
+    first, fallbacks = (
+        [_upstream(one, told) for one in told.upstreams if one.fallback is fallback]
+        for fallback in (False, True)
+    )
+    return Pool(first, fallbacks)
 
 
 def _upstream(told: UpstreamConfig, deployment: DeploymentConfig) -> Backend:
@@ -116,14 +121,18 @@ def _upstream(told: UpstreamConfig, deployment: DeploymentConfig) -> Backend:
     if told.tokenizer is not None:
         tokenizer = load_tokenizer(told.tokenizer)
     if told.mode == "chat":
-        return ChatUpstream(told.url, key, model, flavour=told.flavour)
+        return ChatUpstream(
+            told.url, key, model=model, flavour=told.flavour, context=deployment.context
+        )
     if tokenizer is None:
         raise ConfigError(
             f"{told.url}: mode {told.mode} sends token ids, which needs the model's tokenizer: "
             "give the folder of its tokenizer.json"
         )
     kind = "completions" if told.mode == "tokens" else "generate"
-    return TokenUpstream(told.url, key, model, tokenizer, kind=kind)
+    return TokenUpstream(
+        told.url, key, model=model, tokenizer=tokenizer, kind=kind, context=deployment.context
+    )
 
 
 def serve(config: ServeConfig) -> None:
@@ -132,7 +141,7 @@ def serve(config: ServeConfig) -> None:
     service, secret = open_service(config)
     app = make_app(service)
     _trace(app)
-    server = uvicorn.Server(
+    server = _Server(
         uvicorn.Config(
             app,
             host=config.host,
@@ -147,15 +156,26 @@ def serve(config: ServeConfig) -> None:
             lifespan="on",
         )
     )
-    _welcome(config, service, secret)
+    server.welcome = lambda port: _welcome(config, port, service, secret)
     server.run()
     if not server.started:
         sys.exit(1)
 
 
-def _welcome(config: ServeConfig, service: Service, secret: str | None) -> None:
+class _Server(uvicorn.Server):
+    """Says that it is there when it is, not before."""
+
+    welcome: Callable[[int], None]
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self.welcome(self.servers[0].sockets[0].getsockname()[1])
+
+
+def _welcome(config: ServeConfig, port: int, service: Service, secret: str | None) -> None:
     host = f"[{config.host}]" if ":" in config.host else config.host
-    url = f"http://{host}:{config.port}"
+    url = f"http://{host}:{port}"
     print(f"page:   {url}/\nAPI:    {url}/v1\nmodels: {', '.join(service.names)}", flush=True)
     if service.open_key is not None:
         print("key:    none needed (--no-auth)", flush=True)
