@@ -39,6 +39,7 @@ class Scripted:
         self.text, self.delay_s, self.context, self.cut = text, delay_s, context, cut
         self.jobs, self.cancelled = [], 0
         self.error = None  # raised before the first piece
+        self.split = words  # into tokens
 
     async def start(self):
         pass
@@ -66,7 +67,7 @@ class Scripted:
             self.cancelled += not done
 
     async def _texts(self, job):
-        tokens = words(self.text)
+        tokens = self.split(self.text)
         limit = min(len(tokens), job.max_tokens)
         for choice in range(job.n):
             for place, token in enumerate(tokens[:limit]):

@@ -6,11 +6,12 @@ import time
 
 import httpx
 import pytest
+from running import Scripted, running
 
 from speciale.serve import protocol
+from speciale.serve.accounts import AccountsError, Database
+from speciale.serve.accounts.keys import revoke_key
 from speciale.serve.config import Limits
-
-from running import Scripted, running
 
 
 @pytest.fixture(scope="module")
@@ -252,3 +253,29 @@ def test_metrics_count_what_happened(service):
 
     assert value(after) == value(before) + 1
     assert "speciale_running_requests 0.0" in after
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_no_answer_ends_without_its_row(tmp_path, stream):
+    with running(tmp_path, Scripted()) as served:
+
+        async def full(_admission, _spent):
+            raise AccountsError("the disk is full")
+
+        served.service.accounts.settle = full
+        answer = served.post(stream=stream)
+        if stream:
+            assert "[DONE]" not in answer.text and "accounts_unavailable" in answer.text
+        else:
+            assert refused(answer, 503)["code"] == "accounts_unavailable"
+            assert "Hello" not in answer.text
+        assert served.get("/healthz").is_success
+
+
+def test_a_key_that_was_revoked_a_moment_ago(tmp_path):
+    with running(tmp_path, Scripted()) as served:
+        assert served.post().is_success
+        database = Database(served.database)
+        revoke_key(database, "tester")
+        database.close()
+        assert refused(served.post(), 401)["code"] == "invalid_api_key"

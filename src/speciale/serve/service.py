@@ -14,7 +14,11 @@ from speciale.serve.deployments import Deployment
 from speciale.serve.errors import ApiError
 from speciale.serve.observe import Metrics, Record, log_request
 
-_STATUS = {"balance": 402, "requests": 429, "tokens": 429, "reserved": 429, "model": 404}
+_CODES = {
+    "balance": "insufficient_balance",
+    "model": "model_not_found",
+    "revoked": "invalid_api_key",
+}
 
 
 @dataclass
@@ -59,18 +63,16 @@ class Service:
         return {d.name: await d.backend.ready() for d in self.deployments}
 
     async def admit(self, key: Key, job: Job, model: str, prompt_tokens: int) -> Admission:
-        """Raises ApiError 402, 404 or 429."""
+        """Raises ApiError 401, 402, 404 or 429."""
         # Each of n answers may be as long as max_tokens.
         most = job.max_tokens * job.n
         try:
             return await self.accounts.admit(key, job.id, model, prompt_tokens, most)
         except Refused as refused:
             raise ApiError(
-                _STATUS[refused.kind],
+                refused.status,
                 str(refused),
-                code={"balance": "insufficient_balance", "model": "model_not_found"}.get(
-                    refused.kind, "rate_limit_exceeded"
-                ),
+                code=_CODES.get(refused.kind, "rate_limit_exceeded"),
                 param="model" if refused.kind == "model" else None,
                 retry_after_s=refused.retry_after_s,
             ) from None
