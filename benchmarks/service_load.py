@@ -76,7 +76,7 @@ def main() -> None:
         "streams": options.streams,
         "seconds": options.seconds,
         "answers": len(whole),
-        "left": sum(one["left"] for one in told),
+        "left": sum(one["left"] and not one["done"] for one in told),
         "broken": len(broken),
         "tokens seen": seen,
         "tokens in the ledger": booked,
