@@ -60,7 +60,8 @@ def open_service(config: ServeConfig) -> tuple[Service, str | None]:
         )
     url = config.database or default_url()
     prices = Prices(models={d.name: d.price.price() for d in config.deployments})
-    backends = [_backend(deployment) for deployment in config.deployments]
+    engines: dict[Path, Backend] = {}  # one for a run, however many deployments it has
+    backends = [_backend(deployment, engines) for deployment in config.deployments]
     database = Database(url)
     secret, open_key = None, None
     try:
@@ -95,14 +96,16 @@ def open_service(config: ServeConfig) -> tuple[Service, str | None]:
     return service, secret
 
 
-def _backend(told: DeploymentConfig) -> Backend:
+def _backend(told: DeploymentConfig, engines: dict[Path, Backend]) -> Backend:
     if told.backend is not None:
         pace = told.backend.partition(":")[2]
         return Null(float(pace) if pace else None)
     if told.run is not None:
         from speciale.serve.backends.embedded import Embedded  # loads torch
 
-        return Embedded(told.run)
+        folder = told.run.resolve()
+        engines[folder] = engines.get(folder) or Embedded(folder)
+        return engines[folder]
     first, fallbacks = (
         [_upstream(one, told) for one in told.upstreams if one.fallback is fallback]
         for fallback in (False, True)
