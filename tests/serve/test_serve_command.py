@@ -111,7 +111,7 @@ def test_a_term_signal_lets_answers_end(tmp_path):
         ('[[deployments]]\nname = "a"\nbackend = "none"', "backend"),
         (QUIET + QUIET, "several deployments are called null"),
         (QUIET + "price = { output = 0.0001 }", "price.output"),
-        (QUIET.replace("enabled = false", 'fail = "maybe"'), "filter.fail"),
+        (QUIET.replace("enabled = false", 'fail = "maybe"'), "filter's fail is 'maybe'"),
         ("port = ", "no TOML"),
     ],
 )

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, m
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from speciale.errors import ConfigError
-from speciale.safety.policy import Policy
+from speciale.safety.policy import Policy, read_policy
 from speciale.serve.accounts.prices import Price
 from speciale.serve.backends.chat_upstream import Flavour
 from speciale.serve.deployments import Variant
@@ -135,6 +135,10 @@ def read_config(path: Path | None, **given: Any) -> ServeConfig:
             raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ConfigError(f"{path} is no TOML: {error}") from error
+        for deployment in table.get("deployments", ()):
+            if isinstance(deployment, dict) and isinstance(deployment.get("filter"), dict):
+                # Its files lie beside the configuration.
+                deployment["filter"] = read_policy(deployment["filter"], path.parent)
     given = {key: value for key, value in given.items() if value is not None}
     try:
         environment = ServeConfig().model_dump(exclude_unset=True)

@@ -1,0 +1,109 @@
+"""Azure AI Content Safety as the classifier, by the official client: text:analyze for the four
+categories, Prompt Shields (text:shieldPrompt) for attacks. Long texts go in pieces that overlap."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Coroutine, Iterable, Sequence
+from typing import Any, TypeVar
+
+from azure.ai.contentsafety.aio import ContentSafetyClient
+from azure.ai.contentsafety.models import AnalyzeTextOptions
+from azure.core.credentials import AzureKeyCredential
+from azure.core.pipeline.transport import AsyncioRequestsTransport
+from azure.core.rest import HttpRequest
+
+from speciale.errors import ConfigError
+from speciale.safety.classifiers import Attacks, Scores
+from speciale.safety.policy import AzureService
+from speciale.safety.verdict import CATEGORIES
+
+LIMIT = 10_000  # characters that the service takes at once
+OVERLAP = 500
+SHIELDS = "2024-09-01"  # the first API version with Prompt Shields
+AT_ONCE = 8  # requests of one check
+
+T = TypeVar("T")
+
+_NAMES = dict(zip(("Hate", "Sexual", "Violence", "SelfHarm"), CATEGORIES))
+
+
+class AzureClassifiers:
+    """Raises ConfigError where the environment variable of the key is missing."""
+
+    def __init__(self, service: AzureService, timeout_s: float) -> None:
+        self._client = ContentSafetyClient(
+            service.endpoint,
+            AzureKeyCredential(key_of(service.key_env)),
+            # Needs nothing besides the client; a failed check is not tried again, it is reported.
+            transport=AsyncioRequestsTransport(
+                connection_timeout=timeout_s, read_timeout=timeout_s
+            ),
+            retry_total=0,
+        )
+        self._slots = asyncio.Semaphore(AT_ONCE)
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    async def score(self, texts: Sequence[str], attacks: Attacks) -> list[Scores]:
+        """One a text; the service knows no profanity. Raises the client's errors."""
+        return await together(self._score(text, attacks) for text in texts)
+
+    async def _score(self, text: str, attacks: Attacks) -> Scores:
+        parts = pieces(text, LIMIT, OVERLAP)
+        found = await together(self._analyze(part) for part in parts)
+        severity = {name: max(one[name] for one in found) for name in CATEGORIES}
+        attacked = any(await together(self._attacked(part, attacks) for part in parts if attacks))
+        return Scores(
+            severity, attacked and attacks == "prompt", attacked and attacks == "document", False
+        )
+
+    async def _analyze(self, text: str) -> dict[str, int]:
+        async with self._slots:
+            result = await self._client.analyze_text(AnalyzeTextOptions(text=text))
+        found = {_NAMES[item.category]: item.severity or 0 for item in result.categories_analysis}
+        if missing := set(CATEGORIES) - set(found):
+            raise ValueError(f"the service's answer has no severity of {min(missing)}")
+        return found
+
+    async def _attacked(self, text: str, attacks: Attacks) -> bool:
+        prompt = attacks == "prompt"
+        body = {"userPrompt": text if prompt else "", "documents": [] if prompt else [text]}
+        request = HttpRequest(
+            "POST", "/text:shieldPrompt", params={"api-version": SHIELDS}, json=body
+        )
+        async with self._slots:
+            response = await self._client.send_request(request)
+        response.raise_for_status()
+        answer: dict[str, Any] = response.json()
+        found = [answer["userPromptAnalysis"]] if prompt else answer["documentsAnalysis"]
+        return any(item["attackDetected"] for item in found)
+
+
+async def together(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """The results in order; the first failure cancels the rest and is raised."""
+    tasks: list[asyncio.Task[T]] = []
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks += [group.create_task(coroutine) for coroutine in coroutines]
+    except ExceptionGroup as group_error:
+        raise group_error.exceptions[0] from None
+    return [task.result() for task in tasks]
+
+
+def key_of(variable: str) -> str:
+    """The key in an environment variable; ConfigError where it is not set."""
+    if not (key := os.environ.get(variable)):
+        raise ConfigError(
+            f"The environment variable {variable} is not set: put the classifier's key into it, "
+            "or name another one in key_env."
+        )
+    return key
+
+
+def pieces(text: str, limit: int, overlap: int) -> list[str]:
+    """The text in pieces of at most `limit` characters, each with the end of the one before."""
+    last = max(1, len(text) - overlap)
+    return [text[i : i + limit] for i in range(0, last, limit - overlap)]
