@@ -218,9 +218,17 @@ def test_reasoning_without_an_opening_mark_and_what_is_learnt_from_it():
 
 
 def test_a_model_that_does_not_think_keeps_its_words_as_content():
-    script = streams("Four", ".", chat_chunk(finish="stop"), DONE)
-    pieces, _ = run(script, chat_job(thinking=True))
-    assert message(pieces)["content"] == "Four." and not message(pieces)["reasoning_content"]
+    async def main():
+        async with serving(streams("Four", ".", chat_chunk(finish="stop"), DONE)) as [server]:
+            upstream = ChatUpstream(server.url, model="m")
+            job = chat_job(thinking=True)
+            answers = [[piece async for piece in upstream.run(job)] for _ in range(2)]
+            await upstream.close()
+            return answers
+
+    for pieces in (answers := asyncio.run(main())):
+        assert message(pieces)["content"] == "Four." and not message(pieces)["reasoning_content"]
+    assert answers[1][0].events == [ContentDelta("Four")], "known by now, so nothing is held"
 
 
 @pytest.mark.parametrize(
@@ -321,6 +329,11 @@ def test_impossible_addresses(url):
         ChatUpstream(url, model="m")
 
 
+NOT_A_NUMBER = (
+    b'data: {"choices": [{"index": 0, "delta": {"content": "x"}, '
+    b'"logprobs": {"content": [{"token": "x", "logprob": NaN}]}}]}\n\n'
+)
+
 # ---- what goes wrong ----------------------------------------------------------------------------
 
 
@@ -343,7 +356,8 @@ def test_impossible_addresses(url):
         (streams(b'data: {"choices": [{"delta": {"content": "\\ud800"}}]}\n\n'), 503, True),
         (streams(b'data: {"choices": [' + b"[" * 5000 + b"\n\n"), 503, True),
         (streams(b"data: \xff\xfe\n\n"), 503, True),
-        (streams(chat_chunk("x", index=5)), 503, True),
+        (streams(chat_chunk("x", index=5), "a", chat_chunk(finish="stop"), DONE), 503, True),
+        (streams(NOT_A_NUMBER, chat_chunk(finish="stop"), DONE), 503, True),
         (streams(b"data: " + b"x" * (5 * 2**20)), 503, True),
         (streams(b"data: x\n" * 2**20), 503, True),
     ],
