@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import httpx
 import uvicorn
-from speciale.safety.classifiers import Scores
-from speciale.safety.filter import ContentFilter
 
 from speciale.chat import Prompt
+from speciale.safety.classifiers import Scores
+from speciale.safety.filter import ContentFilter
 from speciale.safety.policy import Policy
 from speciale.serve.accounts import Accounts, Database
 from speciale.serve.accounts.keys import create_key, top_up

@@ -4,6 +4,7 @@ it (each of which has a test): splits, spelling, base64, arguments, reasoning, p
 
 import base64
 import json
+import sqlite3
 
 import httpx
 import pytest
@@ -266,8 +267,6 @@ def test_a_filter_that_is_out_of_order(tmp_path, fail):
 
 
 def test_a_filtered_prompt_costs_nothing_and_has_its_row(service):
-    import sqlite3
-
     before = service.get("/user/balance").json()
     filtered_prompt(service.post(messages=PROMPTS["user"]))
     assert service.get("/user/balance").json() == before

@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from running import Scripted, running
 
 CHECKS = (

@@ -20,9 +20,9 @@ from torch import Tensor
 from speciale.errors import ConfigError
 
 WIDTH, HEADS = 384, 12
-LAYERS = 4  # of 6: in cross-validation as good (mean F1 0.766 against 0.768), a third faster
+LAYERS = 3  # of 6: in cross-validation no worse (mean F1 0.769; 0.758 with two, 0.768 with four)
 MAX_TOKENS = 512  # positions that BERT knows
-BATCH = 16  # passages at a time; more would only pad more
+BATCH = 1024  # tokens at a time, padding included
 
 Span = tuple[int, int]  # characters, [start, end)
 
@@ -59,8 +59,12 @@ class SentenceEncoder:
         found = np.zeros((int(firsts[-1]), WIDTH), np.float32)
         known = [i for i in range(len(passages)) if len(encodings[i].ids) > 2]
         order = sorted(known, key=lambda i: len(encodings[i].ids))
-        for start in range(0, len(order), BATCH):
-            rows = order[start : start + BATCH]
+        while order:
+            shortest = len(encodings[order[0]].ids)
+            rows = order[: max(BATCH // shortest, 1)]
+            # A padded token costs as much as a real one, so only like lengths go together.
+            rows = [i for i in rows if len(encodings[i].ids) <= 1.1 * shortest + 2]
+            order = order[len(rows) :]
             hidden = self._hidden([encodings[i].ids for i in rows])
             for states, i in zip(hidden, rows, strict=True):
                 offsets = np.array(encodings[i].offsets)  # [T, 2]; (0, 0) for [CLS] and [SEP]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-PASSAGE = 600  # characters that the encoder reads at once
+PASSAGE = 1000  # characters that the encoder reads at once
 WINDOW = 240  # characters that a classifier judges at once
 
 Span = tuple[int, int]  # characters, [start, end)

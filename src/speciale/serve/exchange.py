@@ -169,11 +169,11 @@ class Exchange:
         usage.reasoning_tokens += piece.reasoning_tokens
         if piece.prompt_tokens is not None:
             usage.prompt_tokens = piece.prompt_tokens
-        if piece.cached_tokens is not None:
-            # Of several choices the first has read the prompt for all; an upstream's own sum comes
-            # with its count of the prompt, on whichever choice is last.
-            if piece.choice == 0 or piece.prompt_tokens is not None:
-                usage.cached_tokens = piece.cached_tokens
+        # Of several choices the first has read the prompt for all; an upstream's own sum comes with
+        # its count of the prompt, on whichever choice is last.
+        whole = piece.choice == 0 or piece.prompt_tokens is not None
+        if piece.cached_tokens is not None and whole:
+            usage.cached_tokens = piece.cached_tokens
         if piece.completion_tokens is not None:
             usage.completion_tokens = piece.completion_tokens
         if piece.total_reasoning_tokens is not None:
