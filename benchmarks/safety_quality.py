@@ -7,15 +7,16 @@ on documentation and licences found on this machine. The table is in docs/conten
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib.metadata import distributions
 from pathlib import Path
 from pydoc_data import topics
 
-from _results import Row, write
+import torch
 
+from _results import Row, write
 from speciale.safety.classifiers import EmbeddedClassifiers, Scores
-from speciale.safety.fit import Line, read_lines
+from speciale.safety.fit import read_lines
 from speciale.safety.heads import CATEGORIES
 
 MEDIUM = 4  # what a deployment filters unless told otherwise
@@ -23,6 +24,7 @@ PARAGRAPHS = 400  # of each kind of text
 
 
 def main() -> None:
+    torch.set_num_threads(1)  # the work is in small pieces
     classifiers = EmbeddedClassifiers()
     lines = [line for line in read_lines() if line.split == "test"]
     prompts = classifiers.score([line.text for line in lines], "prompt")
@@ -51,7 +53,9 @@ def main() -> None:
     ):
         kept = [i for i, line in enumerate(lines) if not line.flags.get(leave)]
         rows.append(
-            _row(flag, [lines[i].flags[flag] for i in kept], [getattr(found[i], flag) for i in kept])
+            _row(
+                flag, [lines[i].flags[flag] for i in kept], [getattr(found[i], flag) for i in kept]
+            )
         )
     for lang in sorted({line.lang for line in lines}):
         own = [i for i, line in enumerate(lines) if line.lang == lang]
@@ -98,10 +102,8 @@ def _filtered(scores: Scores) -> bool:
 
 
 def _row(what: str, wanted: Sequence[bool], found: Sequence[bool]) -> Row:
-    count: Callable[[bool, bool], int] = lambda w, f: sum(  # noqa: E731
-        a is w and b is f for a, b in zip(wanted, found, strict=True)
-    )
-    hits, alarms, misses = count(True, True), count(False, True), count(True, False)
+    hits = sum(w and f for w, f in zip(wanted, found, strict=True))
+    alarms, misses = sum(found) - hits, sum(wanted) - hits
     precision = hits / max(hits + alarms, 1)
     recall = hits / max(hits + misses, 1)
     return {

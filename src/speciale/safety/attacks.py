@@ -21,8 +21,10 @@ _BASE64 = re.compile(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{24,}={0,2}")
 _HEX = re.compile(
     r"(?<!\w)(?:(?:[0-9A-Fa-f]{2}){16,}|(?:[0-9A-Fa-f]{2}[ :]){15,}[0-9A-Fa-f]{2})(?!\w)"
 )
-_ESCAPED = re.compile(r"(?:[^\s%]*%[0-9A-Fa-f]{2}){6,}\S*|(?:&#x?[0-9A-Fa-f]{2,5};\s?){6,}")
-_COMMENT = re.compile(r"<!--(.{8,2000}?)-->|\b(?:alt|title|aria-label)=\"([^\"]{16,2000})\"", re.S)
+_ESCAPED = re.compile(r"(?:[^\s%]{0,40}%[0-9A-Fa-f]{2}){6,}\S*|(?:&#x?[0-9A-Fa-f]{2,5};\s?){6,}")
+_COMMENT = re.compile(
+    r"<!--((?:(?!<!--).){8,2000}?)-->|\b(?:alt|title|aria-label)=\"([^\"]{16,2000})\"", re.S
+)
 _TAGS = re.compile("[\U000e0020-\U000e007e]{8,}")
 # Words that all but name ROT13 or mirror writing; trying every text would cost more than it finds.
 _ROT13 = re.compile(r"\b(?:vtaber|cebzcg|vafgehpgvbaf?|flfgrz|ehyrf|cergraq)\b", re.I)
