@@ -117,14 +117,14 @@ class ContentFilter:
     async def _check(self, texts: list[tuple[str, Attacks]], direction: Direction) -> list[Verdict]:
         scores: Sequence[Any] = [None] * len(texts)
         failure = None
+        # A context of 128K tokens is half a megabyte, read for the first time.
+        patience_s = self.policy.timeout_s * max(1.0, sum(len(text) for text, _ in texts) / 10_000)
         if self._classifiers is not None:
             try:
-                async with asyncio.timeout(self.policy.timeout_s):
+                async with asyncio.timeout(patience_s):
                     scores = await self._score(texts)
-            except (
-                Exception
-            ) as error:  # a classifier may fail in any way: that is the filter's case
-                failure = _failure(error, self.policy.timeout_s)
+            except Exception as error:  # a classifier may fail in any way: the filter's own case
+                failure = _failure(error, patience_s)
                 log.error("content filter: the classifiers failed: %r", error)
         verdicts = []
         for (text, attacks), score in zip(texts, scores):
@@ -132,10 +132,10 @@ class ContentFilter:
             if score is not None:
                 verdict.entries |= self._classified(score, direction, attacks)
             try:
-                async with asyncio.timeout(self.policy.timeout_s):
+                async with asyncio.timeout(patience_s):
                     verdict.entries |= await self._found(text, direction)
             except Exception as error:
-                failure = _failure(error, self.policy.timeout_s)
+                failure = _failure(error, patience_s)
                 log.exception("content filter: block lists or protected texts failed")
             closed = self.policy.fail == "closed" and not self.policy.annotate_only
             if failure:

@@ -76,7 +76,7 @@ class Policy(_Table):
     blocklists: tuple[Blocklist, ...] = ()
     protected: tuple[Path, ...] = ()  # folders of texts and code, or index files made from them
     classifier: Literal["embedded", "none"] | Service = "embedded"
-    timeout_s: float = Field(default=10.0, gt=0)  # of one classification
+    timeout_s: float = Field(default=10.0, gt=0)  # of 10,000 characters; longer ones in proportion
     fail: Literal["closed", "open"] = "closed"  # when a classifier fails or takes too long
     streaming: Literal["buffered", "asynchronous"] = "buffered"
 
