@@ -69,7 +69,7 @@ class Server:
         return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
     def metric(self, name: str) -> float:
-        text = asyncio.run(_get(self.port, "/metrics"))
+        text = asyncio.run(get(self.port, "/metrics"))
         return sum(
             float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith(name)
         )
@@ -116,7 +116,7 @@ async def stream(
         writer.close()
 
 
-async def _get(port: int, path: str) -> str:
+async def get(port: int, path: str) -> str:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(_head("GET", path, 0))
     text = (await reader.read()).decode()

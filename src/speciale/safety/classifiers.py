@@ -74,12 +74,10 @@ def features(
 def _scores(margins: np.ndarray, attacks: Attacks) -> Scores:
     """One text's [H] margins over the thresholds -> its scores."""
     says = dict(zip(heads.NAMES, (margins >= 0).tolist(), strict=True))
-    severity = dict.fromkeys(CATEGORIES, 0)
-    for category in CATEGORIES:
-        for step in SEVERITIES:
-            if not says[f"{category}>={step}"]:
-                break  # a step counts only above all lower ones: one head alone is often wrong
-            severity[category] = step
+    severity = {
+        category: max((s for s in SEVERITIES if says[f"{category}>={s}"]), default=0)
+        for category in CATEGORIES
+    }
     jailbreak, indirect, profanity = (says[flag] for flag in FLAGS)
     return Scores(
         severity, jailbreak and attacks == "prompt", indirect and attacks == "document", profanity

@@ -1,7 +1,7 @@
 """Logistic heads over embedding, concepts and n-grams; a category has one for each severity.
 
 Head (category, s) answers "at least s?" against a threshold of its own; a text's severity is the
-highest that all heads up to it say yes to. `python -m speciale.safety.fit` makes data/heads.npz.
+highest that says yes. `python -m speciale.safety.fit` makes data/heads.npz.
 """
 
 from __future__ import annotations

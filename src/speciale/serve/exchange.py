@@ -27,6 +27,7 @@ from speciale.serve.observe import Record
 from speciale.serve.service import Service
 
 _CHANNELS = {ContentDelta: "content", ReasoningDelta: "reasoning", ArgumentDelta: "arguments"}
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 _DONE = b"data: [DONE]\n\n"
 
 log = logging.getLogger("speciale.serve")
@@ -268,4 +269,4 @@ def _found(item: Passed | Blocked | Annotated) -> Results:
 
 
 def _event(body: dict[str, Any]) -> bytes:
-    return b"data: " + json.dumps(body, separators=(",", ":")).encode() + b"\n\n"
+    return b"data: " + _encode(body).encode() + b"\n\n"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from typing import TypeVar
 
 from starlette.responses import Response
@@ -43,12 +43,14 @@ class EventStream(Response):
         gone = asyncio.create_task(_disconnect(receive))
         for task in (pump, gone):
             task.add_done_callback(lambda _: self._news.set())
+        # One timer for the whole stream: a timeout around each wait would cost a fifth of a chunk.
+        clock = asyncio.get_running_loop().time
+        self._quiet_until = clock() + self._keep_alive_s
+        self._wake_if_quiet()
         begun = False
         try:
             while not gone.done():
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(self._keep_alive_s):
-                        await self._news.wait()
+                await self._news.wait()
                 self._news.clear()
                 over = pump.done()
                 ready = b"".join(self._waiting)
@@ -58,11 +60,15 @@ class EventStream(Response):
                     # Nothing has been sent: the failure gets a status of its own.
                     await as_api_error(error).response()(scope, receive, send)
                     return
-                if not begun and not gone.done():
+                late = clock() >= self._quiet_until
+                if not begun and (ready or over or late) and not gone.done():
                     await send(_START)
                     begun = True
-                if ready or not (over or gone.done()):
-                    await send(_body(ready or KEEP_ALIVE, True))
+                if not ready and not over and late:
+                    ready = KEEP_ALIVE
+                if ready:
+                    await send(_body(ready, True))
+                    self._quiet_until = clock() + self._keep_alive_s
                 if over:
                     pump.result()
                     await send(_body(b"", False))
@@ -70,7 +76,17 @@ class EventStream(Response):
         except OSError:  # the connection broke while it was written to
             pass
         finally:
+            self._timer.cancel()
             await ended(pump, gone)
+
+    def _wake_if_quiet(self) -> None:
+        """Has the stream say that it is alive, where nothing was sent for so long."""
+        loop = asyncio.get_running_loop()
+        left = self._quiet_until - loop.time()
+        if left <= 0:
+            self._news.set()
+            left = self._keep_alive_s
+        self._timer = loop.call_later(left, self._wake_if_quiet)
 
     async def _pump(self) -> None:
         async with aclosing(self._events) as events:
