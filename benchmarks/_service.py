@@ -85,7 +85,8 @@ async def stream(
     body = json.dumps(
         {
             "model": model, "stream": True, "stream_options": {"include_usage": True},
-            "max_tokens": words, "seed": seed,
+            # So hot that a small model seldom ends by itself.
+            "max_tokens": words, "seed": seed, "temperature": 2,
             "messages": [{"role": "user", "content": "Write some words"}],
         }
     )  # fmt: skip

@@ -7,6 +7,7 @@ mean over its own tokens ("late chunking"), so that overlapping windows cost not
 from __future__ import annotations
 
 import importlib.util
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,6 +26,8 @@ MAX_TOKENS = 512  # positions that BERT knows
 BATCH = 1024  # tokens at a time, padding included
 
 Span = tuple[int, int]  # characters, [start, end)
+
+_alone = threading.local()
 
 
 class SentenceEncoder:
@@ -78,6 +81,7 @@ class SentenceEncoder:
     @torch.inference_mode()
     def _hidden(self, ids: list[list[int]]) -> np.ndarray:
         """Token ids of several passages -> [B, T, 384], rows padded at their end."""
+        _use_one_core()
         longest = max(map(len, ids))
         padded = torch.zeros(len(ids), longest, dtype=torch.long)
         real = torch.zeros(len(ids), longest, dtype=torch.bool)
@@ -90,6 +94,15 @@ class SentenceEncoder:
         for layer in self._layers:
             x = _attend(x, layer, mask)
         return x.numpy()
+
+
+def _use_one_core() -> None:
+    """Has a thread beside the main one work alone: an engine decodes on the other cores meanwhile,
+    and two teams of threads on the same cores cost an answer a quarter of its speed. Torch keeps
+    this for each thread; threads that have computed already keep theirs."""
+    if not hasattr(_alone, "set") and threading.current_thread() is not threading.main_thread():
+        torch.set_num_threads(1)
+        _alone.set = True
 
 
 def _latin(text: str) -> bool:

@@ -4,12 +4,18 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterator
 
 from speciale.chat import ContentDelta, Prompt
 from speciale.serve.backends.seam import Job, Piece
 
 _LENGTH = 64  # words of an answer, unless the request has max_tokens
+# In another order in each answer, so that no cache of the content filter answers for it.
+_WORDS = (
+    "the a river stone walks under bright old letters and seven maps of winter bread while nobody "
+    "counts small boats near green glass towers before music returns with cold tea or paper birds"
+).split()
 
 
 class Null:
@@ -33,10 +39,11 @@ class Null:
         return list(range(len(text.split()) or 1))
 
     async def run(self, job: Job) -> AsyncIterator[Piece]:
-        # One object for all: nothing that takes them changes it.
-        events = [ContentDelta("word ")]
+        # Made once: nothing that takes them changes them.
+        pieces = [[ContentDelta(word + " ")] for word in _WORDS]
+        chance = random.Random(job.id)
         for choice in range(job.n):
             for _ in range(min(job.max_tokens or _LENGTH, job.body.get("max_tokens") or _LENGTH)):
-                yield Piece(choice, events, tokens=1)
+                yield Piece(choice, chance.choice(pieces), tokens=1)
                 await asyncio.sleep(self._pause_s)
             yield Piece(choice, finish="stop", cached_tokens=0)
