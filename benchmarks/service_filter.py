@@ -1,6 +1,6 @@
 """How much longer a streamed answer takes with the content filter on: one engine, two deployments,
-answers in turns with the same seeds, which give the same tokens. Once with a run, and once with words
-that come at a pace (20 a second, as from a large model), where only the last check can be waited for.
+answers in turns with the same seeds, which give the same tokens. Once with a run, and once with
+words that come at a pace (20 a second, as from a large model): there only checks can be waited for.
 
     python benchmarks/service_filter.py RUN [--pairs 15] [--tokens 200]
 """

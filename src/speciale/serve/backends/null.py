@@ -12,10 +12,10 @@ from speciale.serve.backends.seam import Job, Piece
 
 _LENGTH = 64  # words of an answer, unless the request has max_tokens
 # In another order in each answer, so that no cache of the content filter answers for it.
-_WORDS = (
+_TEXT = (
     "the a river stone walks under bright old letters and seven maps of winter bread while nobody "
     "counts small boats near green glass towers before music returns with cold tea or paper birds"
-).split()
+)
 
 
 class Null:
@@ -40,7 +40,7 @@ class Null:
 
     async def run(self, job: Job) -> AsyncIterator[Piece]:
         # Made once: nothing that takes them changes them.
-        pieces = [[ContentDelta(word + " ")] for word in _WORDS]
+        pieces = [[ContentDelta(word + " ")] for word in _TEXT.split()]
         chance = random.Random(job.id)
         for choice in range(job.n):
             for _ in range(min(job.max_tokens or _LENGTH, job.body.get("max_tokens") or _LENGTH)):
