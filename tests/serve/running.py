@@ -25,6 +25,13 @@ from speciale.serve.protocol import BoundedProtocol
 from speciale.serve.service import Service
 
 OFF = Policy(enabled=False)
+WEATHER = {
+    "type": "function",
+    "function": {
+        "name": "weather",
+        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
+    },
+}
 
 
 class Scripted:

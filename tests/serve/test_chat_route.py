@@ -8,7 +8,7 @@ import httpx
 import pytest
 from openai import OpenAI
 from openai.types.chat import ChatCompletion
-from running import Scripted, running
+from running import WEATHER, Scripted, running
 
 from speciale.errors import OverloadedError
 from speciale.serve.config import Limits
@@ -20,13 +20,6 @@ CALLS = """Let me look.
 <｜DSML｜parameter name="city" string="true">Paris</｜DSML｜parameter>
 </｜DSML｜invoke>
 </｜DSML｜function_calls>"""
-WEATHER = {
-    "type": "function",
-    "function": {
-        "name": "weather",
-        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
-    },
-}
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from azure.ai.contentsafety import ContentSafetyClient
 from azure.ai.contentsafety.models import AnalyzeTextOptions
 from azure.core.credentials import AzureKeyCredential
 from azure.core.exceptions import HttpResponseError
-from running import Scripted, Words, running
+from running import WEATHER, Scripted, Words, running
 
 from speciale.safety.policy import Blocklist, Policy
 
@@ -24,13 +24,6 @@ CALL = """<｜DSML｜function_calls>
 <｜DSML｜parameter name="city" string="true">Paris</｜DSML｜parameter>
 </｜DSML｜invoke>
 </｜DSML｜function_calls>"""
-WEATHER = {
-    "type": "function",
-    "function": {
-        "name": "weather",
-        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
-    },
-}
 WORD = "xyzzy"  # listed: filtered wherever it stands
 
 
