@@ -3,33 +3,11 @@
 import json
 
 import pytest
-import torch
 
-from model.configs import random_model, tiny_config
 from speciale import LLM, SamplingParams
 from speciale.chat import encode
-from speciale.chat.markers import EOS
-from speciale.chat.tokenizer import save_tokenizer
-from speciale.model import save_model
-from speciale.train.bpe import train_tokenizer
 
-TOKENIZER = train_tokenizer(['{"name": "What is two plus two?"}\n' * 20], 320)
-CONTEXT = 256
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    """The folder of a random model that never ends by itself."""
-    folder = tmp_path_factory.mktemp("model")
-    config = tiny_config(
-        vocab_size=TOKENIZER.get_vocab_size(), index_topk=10, max_position_embeddings=CONTEXT
-    )
-    model = random_model(config)
-    with torch.no_grad():
-        model.lm_head.weight[TOKENIZER.token_to_id(EOS)] = 0
-    save_model(model, folder)
-    save_tokenizer(TOKENIZER, folder)
-    return str(folder)
+CONTEXT = 256  # of the model in conftest.py
 
 
 def text(model, prompt, **params):

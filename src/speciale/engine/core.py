@@ -394,5 +394,8 @@ def _merged(updates: list[Update]) -> list[Update]:
         if known is not update:
             known.ids += update.ids
             known.text += update.text
+            known.logprobs += update.logprobs
+            if update.top is not None:
+                known.top = [*(known.top or ()), *update.top]
             known.completion = update.completion
     return list(merged.values())
