@@ -7,8 +7,8 @@ import random
 import httpx
 import pytest
 from running import WEATHER, running
+from small_model import write_model
 
-from conftest import write_model
 from speciale.serve.backends.embedded import Embedded
 
 
