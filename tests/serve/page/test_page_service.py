@@ -1,5 +1,7 @@
 """The page in front of the real service: its key, a thinking answer, the filter's refusal."""
 
+import re
+
 import pytest
 from hands import answers, ask, idle, settings
 from playwright.sync_api import expect
@@ -29,7 +31,8 @@ def test_a_key_a_thinking_answer_and_a_refusal(page, service):
     ask(page, "What is the answer?")
     answer = answers(page).last
     expect(answer.locator("strong")).to_have_text("forty-two")
-    expect(answer).to_contain_text("Thought for")
+    # The filter may let a short thought go together with the answer: then no time is told.
+    expect(answer.locator("details summary")).to_contain_text(re.compile("^Thought"))
     expect(answer).to_contain_text("tokens/s")
     expect(answer.get_by_text("A good question.")).to_be_hidden()  # folded
     ask(page, "A brutal question")
