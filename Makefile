@@ -49,8 +49,8 @@ $(PAGE)/vendor/LICENSES: $(PAGE)/package.json $(PAGE)/package-lock.json $(PAGE)/
 speedrun: setup ## train a small V3.2 from nothing and write its report (RECIPE=laptop OUT=runs/laptop)
 	$(BIN)/speciale speedrun --recipe $(RECIPE) --out $(OUT)
 
-test: setup ## run the fast tests
-	$(BIN)/python -m pytest
+test: setup ## run the fast tests, two files at a time
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-all: setup ## run all tests, the slow ones too
 	$(BIN)/python -m pytest -m ''

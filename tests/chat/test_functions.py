@@ -199,7 +199,7 @@ def bad_pattern(a: Annotated[str, Field(pattern="(")]): ...
         (lambda a: a, "has no name"),
         (3, "has no name"),
     ],
-    ids=str,
+    ids=lambda value: getattr(value, "__name__", repr(value)),
 )
 def test_what_cannot_be_a_tool(function, problem):
     with pytest.raises(ChatFormatError, match=problem):
