@@ -15,9 +15,9 @@ from pydoc_data import topics
 import torch
 
 from _results import Row, write
-from speciale.safety.classifiers import EmbeddedClassifiers, Scores
+from speciale.safety.classifiers import EmbeddedClassifiers
 from speciale.safety.fit import read_lines
-from speciale.safety.heads import CATEGORIES
+from speciale.safety.verdict import CATEGORIES, Scores
 
 MEDIUM = 4  # what a deployment filters unless told otherwise
 PARAGRAPHS = 400  # of each kind of text

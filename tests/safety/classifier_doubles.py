@@ -4,7 +4,7 @@ import asyncio
 import threading
 import time
 
-from speciale.safety.classifiers import Scores
+from speciale.safety.verdict import Scores
 
 WORDS = {"slur": "hate", "lewd": "sexual", "stab": "violence", "wrist": "self_harm"}
 

@@ -2,39 +2,21 @@
 
 import asyncio
 import json
-import socket
-import threading
-from contextlib import contextmanager
 
 import pytest
-import uvicorn
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from http_server import http_server
 from speciale.errors import ConfigError
-from speciale.safety.azure import LIMIT, pieces
+from speciale.safety.azure import LIMIT
 from speciale.safety.filter import ContentFilter, PromptPart
 from speciale.safety.guard import GuardError, read_json, read_llama_guard
 from speciale.safety.policy import read_policy
+from speciale.safety.remote import pieces
 
 NAMES = ("Hate", "SelfHarm", "Sexual", "Violence")
-
-
-@contextmanager
-def serving(app):
-    """The URL of `app` on a free port."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen()  # so that connections wait for the server to start
-        server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            thread.join()
 
 
 class Service:
@@ -85,7 +67,7 @@ class Service:
 @pytest.fixture(scope="module")
 def azure():
     service = Service()
-    with serving(service.app()) as url:
+    with http_server(service.app()) as url:
         service.url = url
         yield service
 
@@ -185,7 +167,7 @@ class Guard:
 @pytest.fixture(scope="module")
 def guard():
     guard = Guard()
-    with serving(guard.app()) as url:
+    with http_server(guard.app()) as url:
         guard.url = url + "/v1"
         yield guard
 

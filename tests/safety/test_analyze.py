@@ -11,8 +11,8 @@ from classifier_doubles import Keywords
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
-from test_adapters import serving
 
+from http_server import http_server
 from speciale.safety.analyze import analyze
 from speciale.safety.filter import ContentFilter
 from speciale.safety.policy import read_policy
@@ -42,7 +42,7 @@ def client():
         return JSONResponse(body, status)
 
     app = Starlette(routes=[Route("/contentsafety/text:analyze", route, methods=["POST"])])
-    with serving(app) as url, ContentSafetyClient(url, AzureKeyCredential("any")) as client:
+    with http_server(app) as url, ContentSafetyClient(url, AzureKeyCredential("any")) as client:
         yield client
     asyncio.run(content_filter.close())
 

@@ -2,17 +2,16 @@
 
 import asyncio
 import re
-import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import httpx
-import uvicorn
 
+from http_server import http_server
 from speciale.chat import Prompt
-from speciale.safety.classifiers import Scores
 from speciale.safety.filter import ContentFilter
 from speciale.safety.policy import Policy
+from speciale.safety.verdict import Scores
 from speciale.serve.accounts import Accounts, Database
 from speciale.serve.accounts.keys import create_key, top_up
 from speciale.serve.accounts.prices import NANO, Prices
@@ -154,20 +153,8 @@ def running(
         {"small": PriceTable()},
         None if auth else made,
     )
-    config = uvicorn.Config(
-        make_app(service), host="127.0.0.1", port=0, http=BoundedProtocol, ws="none",
-        log_config=None, lifespan="on", timeout_graceful_shutdown=5,
-    )  # fmt: skip
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        assert thread.is_alive(), "the server did not start"
-        thread.join(0.01)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    try:
-        yield Running(f"http://127.0.0.1:{port}", secret if auth else None, service, url)
-    finally:
-        server.should_exit = True
-        thread.join(20)
-        assert not thread.is_alive(), "the server did not stop"
+    with http_server(
+        make_app(service), http=BoundedProtocol, ws="none", log_config=None, lifespan="on",
+        timeout_graceful_shutdown=5,
+    ) as address:  # fmt: skip
+        yield Running(address, secret if auth else None, service, url)

@@ -12,7 +12,8 @@ import httpx
 import pytest
 
 from speciale.errors import ConfigError
-from speciale.serve.config import read_config
+from speciale.serve.accounts.prices import DEEPSEEK_V32, Price
+from speciale.serve.config import PriceTable, read_config
 
 ROOT = Path(__file__).parents[2]
 QUIET = '[[deployments]]\nname = "null"\nbackend = "null:20"\nfilter = { enabled = false }\n'
@@ -130,6 +131,17 @@ def test_the_environment_lies_over_the_file(tmp_path, monkeypatch):
     config = read_config(path, port=9001)
     assert (config.port, config.host, config.limits.drain_s) == (9001, "::1", 60)
     assert config.limits.body_bytes == 5000 and config.deployments[0].backend == "null:20"
+
+
+def test_prices_are_whole_nano_dollars_a_token(tmp_path):
+    path = tmp_path / "service.toml"
+    path.write_text(QUIET + "price = { cache_hit = 0.57, cache_miss = 1.001, output = 2 }")
+    assert read_config(path).deployments[0].price.price() == Price(570, 1001, 2000)
+    assert PriceTable().price() == DEEPSEEK_V32
+    for bad in ("-1", "0.0001", "nan", '"x"', "true"):
+        path.write_text(QUIET + f"price = {{ output = {bad} }}")
+        with pytest.raises(ConfigError, match=r"price\.output"):
+            read_config(path)
 
 
 def test_the_deployed_configuration_is_one(monkeypatch):

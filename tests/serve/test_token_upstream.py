@@ -192,6 +192,16 @@ def test_a_wanted_call_is_begun_for_the_model(tools, choice, begun, tokenizer):
     assert all(piece.prompt_tokens is None for piece in pieces)
 
 
+def test_what_was_begun_for_the_model_is_no_prompt(tokenizer):
+    rest = BLOCK.split('invoke name="weather">\n', 1)[1]
+    info = {"prompt_tokens": 30, "completion_tokens": 5, "finish_reason": {"type": "stop"}}
+    ends = [event({"index": i, "text": rest, "meta_info": info}) for i in (1, 0)]
+    job = chat_job(tools=TOOLS, tool_choice="required", n=2)
+    pieces, _, _ = run(streams(*ends, DONE), job, tokenizer, kind="generate")
+    assert calls(pieces) == [("weather", {"city": "Bern"})]  # of the first choice
+    assert all(piece.prompt_tokens is None for piece in pieces)
+
+
 def test_a_wanted_call_while_thinking_is_refused(tokenizer):
     job = chat_job(tools=TOOLS, tool_choice="required", thinking=True)
     with pytest.raises(RequestError, match="disable thinking"):

@@ -6,21 +6,17 @@ invisible tag characters are decoded; the classifiers then read the result like 
 
 from __future__ import annotations
 
-import base64
-import binascii
 import codecs
 import html
 import re
 from collections.abc import Iterator
 from urllib.parse import unquote
 
+from speciale.safety.decodings import runs
+
 MOST = 8  # decoded runs per text: more would let a text make the filter slow
 LONGEST = 2000  # characters of one decoded run
 
-_BASE64 = re.compile(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{24,}={0,2}")
-_HEX = re.compile(
-    r"(?<!\w)(?:(?:[0-9A-Fa-f]{2}){16,}|(?:[0-9A-Fa-f]{2}[ :]){15,}[0-9A-Fa-f]{2})(?!\w)"
-)
 _ESCAPED = re.compile(r"(?:[^\s%]{0,40}%[0-9A-Fa-f]{2}){6,}\S*|(?:&#x?[0-9A-Fa-f]{2,5};\s?){6,}")
 _COMMENT = re.compile(
     r"<!--((?:(?!<!--).){8,2000}?)-->|\b(?:alt|title|aria-label)=\"([^\"]{16,2000})\"", re.S
@@ -47,30 +43,14 @@ def _decoded(text: str) -> Iterator[str]:
         yield match.group(1) or match.group(2)
     for match in _TAGS.finditer(text):
         yield "".join(chr(ord(letter) - 0xE0000) for letter in match.group())
-    for match in _BASE64.finditer(text):
-        run = match.group().rstrip("=")[: LONGEST * 2].translate(str.maketrans("-_", "+/"))
-        run = run[: len(run) - (len(run) % 4 == 1)]
-        yield _utf8(base64.b64decode(run + "=" * (-len(run) % 4)))
-    for match in _HEX.finditer(text):
-        digits = re.sub("[ :]", "", match.group())[: LONGEST * 2]
-        try:
-            yield _utf8(binascii.unhexlify(digits[: len(digits) // 2 * 2]))
-        except binascii.Error:
-            continue
+    for _, _, said in runs(text):
+        yield said
     for match in _ESCAPED.finditer(text):
         yield html.unescape(unquote(match.group()))
     if _ROT13.search(text):
         yield codecs.decode(text[:LONGEST], "rot13")
     if _BACKWARDS.search(text):
         yield text[:LONGEST][::-1]
-
-
-def _utf8(data: bytes) -> str:
-    """Empty where `data` is no text: most base64 is an image or a key."""
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError:
-        return ""
 
 
 def _readable(text: str) -> bool:

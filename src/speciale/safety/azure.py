@@ -4,9 +4,8 @@ categories, Prompt Shields (text:shieldPrompt) for attacks. Long texts go in pie
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import Coroutine, Iterable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
 from azure.ai.contentsafety.aio import ContentSafetyClient
 from azure.ai.contentsafety.models import AnalyzeTextOptions
@@ -14,17 +13,13 @@ from azure.core.credentials import AzureKeyCredential
 from azure.core.pipeline.transport import AsyncioRequestsTransport
 from azure.core.rest import HttpRequest
 
-from speciale.errors import ConfigError
-from speciale.safety.classifiers import Attacks, Scores
 from speciale.safety.policy import AzureService
-from speciale.safety.verdict import CATEGORIES
+from speciale.safety.remote import AT_ONCE, key_of, pieces, together
+from speciale.safety.verdict import CATEGORIES, Attacks, Scores
 
 LIMIT = 10_000  # characters that the service takes at once
 OVERLAP = 500
 SHIELDS = "2024-09-01"  # the first API version with Prompt Shields
-AT_ONCE = 8  # requests of one check
-
-T = TypeVar("T")
 
 _NAMES = dict(zip(("Hate", "Sexual", "Violence", "SelfHarm"), CATEGORIES))
 
@@ -80,30 +75,3 @@ class AzureClassifiers:
         answer: dict[str, Any] = response.json()
         found = [answer["userPromptAnalysis"]] if prompt else answer["documentsAnalysis"]
         return any(item["attackDetected"] for item in found)
-
-
-async def together(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """The results in order; the first failure cancels the rest and is raised."""
-    tasks: list[asyncio.Task[T]] = []
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks += [group.create_task(coroutine) for coroutine in coroutines]
-    except ExceptionGroup as group_error:
-        raise group_error.exceptions[0] from None
-    return [task.result() for task in tasks]
-
-
-def key_of(variable: str) -> str:
-    """The key in an environment variable; ConfigError where it is not set."""
-    if not (key := os.environ.get(variable)):
-        raise ConfigError(
-            f"The environment variable {variable} is not set: put the classifier's key into it, "
-            "or name another one in key_env."
-        )
-    return key
-
-
-def pieces(text: str, limit: int, overlap: int) -> list[str]:
-    """The text in pieces of at most `limit` characters, each with the end of the one before."""
-    last = max(1, len(text) - overlap)
-    return [text[i : i + limit] for i in range(0, last, limit - overlap)]

@@ -7,8 +7,6 @@ own labelled lines judge them, and the worst window counts. Hidden text (attacks
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
@@ -16,20 +14,9 @@ from speciale.safety import heads
 from speciale.safety.attacks import hidden_texts
 from speciale.safety.embedding import SentenceEncoder
 from speciale.safety.features import concepts, ngrams, normalise
-from speciale.safety.heads import CATEGORIES, FLAGS, SEVERITIES, Features
+from speciale.safety.heads import FLAGS, SEVERITIES, Features
+from speciale.safety.verdict import CATEGORIES, Attacks, Scores
 from speciale.safety.windows import cut
-
-Attacks = Literal["prompt", "document", None]
-
-
-@dataclass(frozen=True, slots=True)
-class Scores:
-    """What was found in one text. `severity`: category -> 0 safe, 2 low, 4 medium or 6 high."""
-
-    severity: dict[str, int]
-    jailbreak: bool  # looked for in prompts only
-    indirect_attack: bool  # looked for in documents only
-    profanity: bool
 
 
 class EmbeddedClassifiers:

@@ -58,14 +58,15 @@ def decoded_pieces(view: View) -> View | None:
     parts: list[str] = []
     starts: list[int] = []
     ends: list[int] = []
-    for a, b, text in _pieces(view.text):
+    for a, b, text in runs(view.text):
         parts.append(text)
         starts += [view.starts[a]] * (len(text) + 1)
         ends += [view.ends[b - 1]] * (len(text) + 1)
     return View("\n".join(parts) + "\n", starts, ends) if parts else None
 
 
-def _pieces(text: str) -> Iterator[tuple[int, int, str]]:
+def runs(text: str) -> Iterator[tuple[int, int, str]]:
+    """(start, end, what it says) of each base64 and hex run that says something."""
     for match in _BASE64.finditer(text):
         run = match[0]
         if len(run) >= 6 and not _is_word(run):

@@ -22,6 +22,7 @@ from speciale.safety.policy import AzureService, GuardService, Policy
 from speciale.safety.protected import ProtectedIndex, open_protected
 from speciale.safety.verdict import (
     CATEGORIES,
+    Attacks,
     Direction,
     Results,
     Verdict,
@@ -32,7 +33,6 @@ from speciale.safety.verdict import (
 )
 
 Channel = Literal["content", "reasoning", "arguments"]
-Attacks = Literal["prompt", "document"] | None
 
 CACHED = 4096  # texts whose findings are kept: a few MB
 THREADS = 2

@@ -24,7 +24,8 @@ from speciale.safety import heads
 from speciale.safety.classifiers import features
 from speciale.safety.embedding import SentenceEncoder
 from speciale.safety.features import BUCKETS
-from speciale.safety.heads import CATEGORIES, FLAGS, NAMES, SEVERITIES, Features, Heads
+from speciale.safety.heads import FLAGS, NAMES, SEVERITIES, Features, Heads
+from speciale.safety.verdict import CATEGORIES
 from speciale.safety.windows import cut
 
 TRAIN = 0.6  # of the groups; the rest is for testing, and for nothing else

@@ -11,13 +11,11 @@ from typing import Any
 
 import httpx
 
-from speciale.safety.azure import key_of, pieces, together
-from speciale.safety.classifiers import Attacks, Scores
 from speciale.safety.policy import GuardService
-from speciale.safety.verdict import CATEGORIES
+from speciale.safety.remote import AT_ONCE, key_of, pieces, together
+from speciale.safety.verdict import CATEGORIES, Attacks, Scores
 
 LIMIT, OVERLAP = 12_000, 500  # characters: within 4,096 tokens, with room for the guard's template
-AT_ONCE = 8  # requests of one check
 MEDIUM = 4  # Llama Guard says only that a text is unsafe
 
 # The hazards of Llama Guard 3 and 4 (MLCommons) that have a category here; the others (defamation,

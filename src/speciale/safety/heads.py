@@ -14,8 +14,8 @@ import numpy as np
 
 from speciale.errors import ConfigError
 from speciale.safety.features import BUCKETS, DATA, concepts
+from speciale.safety.verdict import CATEGORIES
 
-CATEGORIES = ("hate", "sexual", "violence", "self_harm")
 SEVERITIES = (2, 4, 6)
 FLAGS = ("jailbreak", "indirect_attack", "profanity")
 NAMES = tuple(f"{c}>={s}" for c in CATEGORIES for s in SEVERITIES) + FLAGS

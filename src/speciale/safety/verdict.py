@@ -11,12 +11,24 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Direction = Literal["prompt", "completion"]
+Attacks = Literal["prompt", "document"] | None  # what a text is, and so which attacks it may hold
 
 CATEGORIES = ("hate", "sexual", "violence", "self_harm")
 SEVERITIES = ("safe", "low", "medium", "high")  # 0, 2, 4, 6
 LEVELS = {"low": 2, "medium": 4, "high": 6, "off": 99}  # a threshold as a severity
 
 Results = dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What classifiers found in one text. `severity`: category -> 0 safe, 2 low, 4 medium, 6 high;
+    a service may know the odd ones between, too."""
+
+    severity: dict[str, int]
+    jailbreak: bool  # looked for in prompts only
+    indirect_attack: bool  # looked for in documents only
+    profanity: bool
 
 
 @dataclass(slots=True)

@@ -54,7 +54,6 @@ class ChatAnswer:
     def __init__(self, id: str, model: str, n: int, logprobs: bool, thinking: bool) -> None:
         self._id, self._model, self._logprobs, self._thinking = id, model, logprobs, thinking
         self._writers = [ChunkWriter(model, index, id) for index in range(n)]
-        self._reasons: dict[int, FinishReason] = {}
 
     def chunks(self, out: Out) -> list[dict[str, Any]]:
         """The chunks of one thing released; mostly one."""

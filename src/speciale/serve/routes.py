@@ -157,8 +157,7 @@ async def healthz() -> dict[str, str]:
 @router.get("/readyz", responses={503: {"description": "No deployment takes work"}})
 async def readyz(request: Request) -> JSONResponse:
     """Whether requests can be taken: 200 if any deployment can, else 503."""
-    state = await _service(request).ready()
-    able = any(why is None for why in state.values())
+    able = await _service(request).ready()
     return JSONResponse({"status": "ready" if able else "not ready"}, 200 if able else 503)
 
 

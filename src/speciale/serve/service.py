@@ -58,9 +58,9 @@ class Service:
         await self._stack.aclose()
         await self.accounts.close()
 
-    async def ready(self) -> dict[str, str | None]:
-        """By deployment: None, or why it takes no work."""
-        return {d.name: await d.backend.ready() for d in self.deployments}
+    async def ready(self) -> bool:
+        """Whether any deployment takes work."""
+        return None in [await deployment.backend.ready() for deployment in self.deployments]
 
     async def admit(self, key: Key, job: Job, model: str, prompt_tokens: int) -> Admission:
         """Raises ApiError 401, 402, 404 or 429."""

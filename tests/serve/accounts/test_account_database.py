@@ -15,11 +15,8 @@ from speciale.serve.accounts.database import AccountsError, Database
 from speciale.serve.accounts.metering import Spent
 from speciale.serve.accounts.prices import (
     NANO,
-    Price,
     format_usd,
     parse_usd,
-    per_token,
-    read_prices,
 )
 from speciale.serve.accounts.usage import audit, since, usage
 
@@ -90,31 +87,6 @@ def test_the_audit_finds_what_does_not_add_up(url):
         "request 'r': it cost 0.000000001 USD, but its tokens at its prices cost 0.00000322 USD"
     )
     database.close()
-
-
-def test_a_price_table_is_read_exactly(tmp_path):
-    file = tmp_path / "prices.toml"
-    file.write_text('[models."a/b"]\ncache_hit = 0\ncache_miss = 0.1\noutput = 3\n')
-    prices = read_prices(file)
-    assert prices.of("a/b") == Price(0, 100, 3000)
-    assert [per_token(usd, "") for usd in (0.57, 1.001, 2)] == [570, 1001, 2000]  # floats, too
-    assert prices.of("any") == Price(28, 280, 420)  # DeepSeek-V3.2's list
-    row = "cache_hit = {}\ncache_miss = 1\noutput = 1\n"
-    for text, message in [
-        ("x", "is not TOML"),
-        ("[defaults]\n", "not 'defaults'"),
-        ("[default]\noutput = 1\n", "exactly cache_hit, cache_miss, output"),
-        ("models = 1\n", "models as a value"),
-        *(
-            ("[default]\n" + row.format(bad), "is")
-            for bad in ("-1", "0.0001", "nan", "'1'", "true")
-        ),
-    ]:
-        file.write_text(text)
-        with pytest.raises(ConfigError, match=message):
-            read_prices(file)
-    with pytest.raises(ConfigError, match="could not be read"):
-        read_prices(tmp_path / "absent")
 
 
 @given(st.integers(1, 10**9 * NANO))

@@ -9,12 +9,12 @@ import json
 import threading
 from collections.abc import AsyncIterator, Iterator
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from http_server import http_server
 from speciale.serve.page_routes import page_routes
 
 PRICING = {"prompt_cache_hit": 0.1, "prompt_cache_miss": 1.0, "completion": 2.0}
@@ -101,18 +101,7 @@ def running(server: PageServer) -> Iterator[PageServer]:
         Route("/v1/models", server.models),
         Route("/v1/chat/completions", server.chat, methods=["POST"]),
     ]
-    config = uvicorn.Config(Starlette(routes=routes), port=0, lifespan="off", log_level="warning")
-    runner = uvicorn.Server(config)
-    thread = threading.Thread(target=runner.run, daemon=True)
-    thread.start()
-    while not runner.started:
-        assert thread.is_alive(), "the server did not start"
-        thread.join(0.01)
-    port = runner.servers[0].sockets[0].getsockname()[1]
-    server.url = f"http://127.0.0.1:{port}/"
-    try:
+    # Scripts that wait are left behind.
+    with http_server(Starlette(routes=routes), timeout_graceful_shutdown=1) as url:
+        server.url = f"{url}/"
         yield server
-    finally:
-        runner.force_exit = True
-        runner.should_exit = True
-        thread.join(10)

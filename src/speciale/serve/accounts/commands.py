@@ -112,7 +112,7 @@ def list_all(database: DatabaseOption = None) -> None:
     from speciale.serve.accounts.keys import list_keys
 
     rows = [_key_cells(key, balance) for key, balance in list_keys(_open(database))]
-    _table(("name", "secret", "balance", "held", "limits", "models", "state"), rows, right=(2, 3))
+    _table(_KEY_COLUMNS, rows, right=(2, 3))
 
 
 @keys_app.command()
@@ -302,9 +302,11 @@ def _show(opened: Database, name: str) -> None:
     from speciale.serve.accounts.keys import balance_of, find_key
 
     key = find_key(opened, name)
-    names = ("name", "secret", "balance", "held", "limits", "models", "state")
-    for label, value in zip(names, _key_cells(key, balance_of(opened, key.id))):
+    for label, value in zip(_KEY_COLUMNS, _key_cells(key, balance_of(opened, key.id))):
         print(f"{label:8} {_visible(value)}")
+
+
+_KEY_COLUMNS = ("name", "secret", "balance", "held", "limits", "models", "state")
 
 
 def _key_cells(key: Key, balance: Balance) -> list[str]:

@@ -6,7 +6,7 @@ reasoning in the messages.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from typing import Any, Literal
 
@@ -15,8 +15,9 @@ from speciale.errors import RequestError
 from speciale.serve.backends.chat_reader import ChatReader, Habits
 from speciale.serve.backends.chunks import ChatChunk, TextChunk
 from speciale.serve.backends.connection import Connection, Timeouts
-from speciale.serve.backends.seam import BackendError, Job, Piece
-from speciale.serve.backends.text_reader import CompletionReader, as_pieces
+from speciale.serve.backends.reading import read_pieces
+from speciale.serve.backends.seam import Job, Piece
+from speciale.serve.backends.text_reader import CompletionReader
 
 Flavour = Literal["vllm", "sglang", "deepseek", "azure", "openai"]
 
@@ -40,7 +41,6 @@ class ChatUpstream:
         model: str,
         flavour: Flavour = "openai",
         context: int = 128_000,
-        api_version: str | None = None,
         timeouts: Timeouts | None = None,
     ) -> None:
         """`url` with or without /v1. Azure: the resource's address, `model` the deployment, or
@@ -51,7 +51,7 @@ class ChatUpstream:
         url = url.rstrip("/")
         query = {}
         if flavour == "azure" and not url.endswith("/v1"):
-            query["api-version"] = api_version or _AZURE_VERSION
+            query["api-version"] = _AZURE_VERSION
             if "/openai/deployments/" not in url:
                 url = f"{url.removesuffix('/openai')}/openai/deployments/{model}"
         else:
@@ -86,28 +86,19 @@ class ChatUpstream:
         return None
 
     async def run(self, job: Job) -> AsyncIterator[Piece]:
-        reader: ChatReader | CompletionReader
+        pieces: AsyncGenerator[Piece, None]
         if job.chat:
-            path, kind, body = "/chat/completions", ChatChunk, self.chat_body(job)
             reader = ChatReader(job, self._habits, self.name)
+            body = self.chat_body(job)
+            pieces = self._connection.answer("/chat/completions", body, ChatChunk, reader)
         else:
-            path, kind, body = "/completions", TextChunk, self.text_body(job)
             reader = CompletionReader(job.n, self.name)
-        begun = False
-        stream = self._connection.stream(path, body, kind, lambda: begun)
-        try:
-            async with aclosing(stream) as chunks:
-                async for chunk in chunks:
-                    for piece in as_pieces(reader.read(chunk)):
-                        begun = True
-                        yield piece
-            last = reader.end()
-        except BackendError:
-            if not begun:
-                raise
-            last = reader.cut()
-        for piece in as_pieces(last):
-            yield piece
+            body = self.text_body(job)
+            texts = self._connection.answer("/completions", body, TextChunk, reader)
+            pieces = read_pieces(job, texts)
+        async with aclosing(pieces):
+            async for piece in pieces:
+                yield piece
 
     def chat_body(self, job: Job) -> dict[str, Any]:
         """The request as this flavour takes it. RequestError for what it has no way to say."""
@@ -144,10 +135,12 @@ class ChatUpstream:
         options: dict[str, Any] = {"include_usage": True}
         if self._flavour in _ENGINES:
             options["continuous_usage_stats"] = True
-        body = {"model": self._model, "stream": True, "stream_options": options}
-        if job.max_tokens is not None:
-            body["max_tokens"] = job.max_tokens
-        return body
+        return {
+            "model": self._model,
+            "stream": True,
+            "stream_options": options,
+            "max_tokens": job.max_tokens,
+        }
 
     def _message(self, message: Mapping[str, Any]) -> dict[str, Any]:
         message = dict(message)

@@ -13,7 +13,7 @@ import math
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
@@ -28,9 +28,26 @@ log = logging.getLogger(__name__)
 _REFUSED = (400, 413, 415, 422)  # the request is at fault: any other server would say the same
 _MAX_ERROR_BYTES = 64 * 1024
 _MAX_MESSAGE = 500  # characters of an upstream's words that reach a client
-_UNREACHABLE = "the model cannot be reached at the moment: try again in a few seconds"
+UNREACHABLE = "the model cannot be reached at the moment: try again in a few seconds"
 
 Chunk = TypeVar("Chunk", bound=BaseModel)
+Read = TypeVar("Read")
+
+
+class Reader(Protocol[Chunk, Read]):
+    """Makes pieces of an answer's chunks."""
+
+    def read(self, chunk: Chunk | None) -> list[Read]:
+        """The pieces of one event, None for [DONE]. Raises BackendError."""
+        ...
+
+    def end(self) -> list[Read]:
+        """The last pieces. Raises BackendError where the stream ended too early."""
+        ...
+
+    def cut(self) -> list[Read]:
+        """The last pieces of an answer that broke off."""
+        ...
 
 
 class BusyError(BackendError):
@@ -62,7 +79,6 @@ class Connection:
         key_header: str = "authorization",
         query: Mapping[str, str] | None = None,
         timeouts: Timeouts | None = None,
-        max_connections: int = 1024,
     ) -> None:
         """ConfigError where `url` is no http(s) address."""
         parts = urlsplit(url)
@@ -94,7 +110,7 @@ class Connection:
             timeout=httpx.Timeout(None, connect=self._timeouts.connect, pool=5.0),
             # uvicorn, under most engines, closes idle connections after 5 seconds.
             limits=httpx.Limits(
-                max_connections=max_connections, max_keepalive_connections=64, keepalive_expiry=4
+                max_connections=1024, max_keepalive_connections=64, keepalive_expiry=4
             ),
         )
 
@@ -118,14 +134,34 @@ class Connection:
             return f"{self.name} answers {path} with {response.status_code}"
         return None
 
-    async def stream(
+    async def answer(
+        self, path: str, body: Mapping[str, Any], kind: type[Chunk], reader: Reader[Chunk, Read]
+    ) -> AsyncGenerator[Read, None]:
+        """What `reader` makes of the events, which are of `kind`. Closing this closes the response.
+
+        Raises BackendError before the first piece only; one that is not `retriable` is about the
+        request itself. Later failures cut the answer off (`reader.cut`).
+        """
+        begun = False
+        try:
+            async with aclosing(self._stream(path, body, kind, lambda: begun)) as chunks:
+                async for chunk in chunks:
+                    for piece in reader.read(chunk):
+                        begun = True
+                        yield piece
+            last = reader.end()
+        except BackendError:
+            if not begun:
+                raise
+            last = reader.cut()
+        for piece in last:
+            yield piece
+
+    async def _stream(
         self, path: str, body: Mapping[str, Any], kind: type[Chunk], begun: Callable[[], bool]
     ) -> AsyncGenerator[Chunk | None, None]:
-        """The answer's events as `kind`; None stands for [DONE]. Closing this closes the response.
-        Once `begun()` is true, the stall timeout holds instead of the first one.
-
-        Raises BackendError; one that is not `retriable` is about the request itself.
-        """
+        """The events; None stands for [DONE]. Once `begun()` is true, the stall timeout holds
+        instead of the first one."""
         request = self._client.build_request(
             "POST", self._url + path, params=self._query, json=body
         )
@@ -207,7 +243,7 @@ class Connection:
             hints = {404: "check its url and model", 402: "its account has no balance"}
             hint = hints.get(status, "check its api_key")
             log.error("upstream %s answers %d: %s", self.name, status, hint)
-            return BackendError(_UNREACHABLE, retriable=True)
+            return BackendError(UNREACHABLE, retriable=True)
         return self._broken(f"status {status} {self._clean(message)}")
 
     def _said(self, event: Mapping[str, Any]) -> BackendError:
@@ -221,7 +257,7 @@ class Connection:
 
     def _broken(self, what: str) -> BackendError:
         self._warn("is broken", what)
-        return BackendError(_UNREACHABLE, retriable=True)
+        return BackendError(UNREACHABLE, retriable=True)
 
     def _warn(self, what: str, said: str) -> None:
         log.warning("upstream %s %s: %s", self.name, what, self._clean(said))

@@ -10,6 +10,7 @@ import logging
 from typing import Generic, TypeVar
 
 from speciale.serve.backends.chunks import Usage
+from speciale.serve.backends.connection import UNREACHABLE
 from speciale.serve.backends.seam import BackendError, Piece, TextPiece
 
 log = logging.getLogger(__name__)
@@ -65,6 +66,4 @@ class Endings(Generic[AnyPiece]):
 
     def broken(self, what: str) -> BackendError:
         log.warning("upstream %s is broken: %s", self._name, what)
-        return BackendError(
-            "the model cannot be reached at the moment: try again in a few seconds", retriable=True
-        )
+        return BackendError(UNREACHABLE, retriable=True)

@@ -43,7 +43,7 @@ class Null:
         pieces = [[ContentDelta(word + " ")] for word in _TEXT.split()]
         chance = random.Random(job.id)
         for choice in range(job.n):
-            for _ in range(min(job.max_tokens or _LENGTH, job.body.get("max_tokens") or _LENGTH)):
+            for _ in range(min(job.max_tokens, job.body.get("max_tokens") or _LENGTH)):
                 yield Piece(choice, chance.choice(pieces), tokens=1)
                 await asyncio.sleep(self._pause_s)
             yield Piece(choice, finish="stop", cached_tokens=0)

@@ -5,14 +5,16 @@ It reads leniently: what a model wrote badly reaches the client as text, never a
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from speciale.chat import THINK_CLOSE, ContentDelta, Event, Finish, Repair, StreamParser
 from speciale.serve.backends.seam import Job, Piece, TextPiece
 
 
-async def read_pieces(job: Job, texts: AsyncGenerator[TextPiece, None]) -> AsyncIterator[Piece]:
+async def read_pieces(
+    job: Job, texts: AsyncGenerator[TextPiece, None]
+) -> AsyncGenerator[Piece, None]:
     """The pieces of `texts`; closing this closes it too."""
     readers = [_Reader(job) for _ in range(job.n)]
     async with aclosing(texts):

@@ -42,7 +42,7 @@ class Job:
     prompt: Prompt | None  # of a chat; encoded by speciale.chat
     text: str | None  # of a completion: prompt, or prefix and suffix within the FIM marks
     ids: list[int] | None  # the prompt, where the backend has a tokenizer
-    max_tokens: int | None
+    max_tokens: int  # of each choice
     priority: int = 0  # larger ones go first
 
     @property

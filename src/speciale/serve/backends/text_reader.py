@@ -5,10 +5,8 @@ The first sends what is new, the second all the text so far.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Literal
 
-from speciale.chat import ContentDelta
 from speciale.serve.backends.chunks import (
     GenerateChunk,
     GenerateLogprob,
@@ -18,7 +16,7 @@ from speciale.serve.backends.chunks import (
     TextLogprobs,
 )
 from speciale.serve.backends.endings import Endings
-from speciale.serve.backends.seam import Piece, TextPiece, TokenLogprob
+from speciale.serve.backends.seam import TextPiece, TokenLogprob
 
 _End = Literal["stop", "length", "insufficient_system_resource"]
 
@@ -131,24 +129,6 @@ class GenerateReader(_Reader):
             token, logprob = _pair(entries[place])
             made.append(TokenLogprob(token, logprob, [_pair(entry) for entry in top or ()]))
         return made
-
-
-def as_pieces(texts: Iterable[Piece | TextPiece]) -> list[Piece]:
-    """Pieces of a completion, in which nothing is parsed: its text is content."""
-    return [
-        text
-        if isinstance(text, Piece)
-        else Piece(
-            text.choice,
-            events=[ContentDelta(text.text)] if text.text else [],
-            tokens=text.tokens,
-            logprobs=text.logprobs,
-            finish=text.finish,
-            prompt_tokens=text.prompt_tokens,
-            cached_tokens=text.cached_tokens,
-        )
-        for text in texts
-    ]
 
 
 def _reason(reason: str) -> _End:

@@ -20,7 +20,7 @@ from speciale.serve.backends.chat_upstream import with_version
 from speciale.serve.backends.chunks import GenerateChunk, TextChunk
 from speciale.serve.backends.connection import Connection, Timeouts
 from speciale.serve.backends.reading import read_pieces
-from speciale.serve.backends.seam import BackendError, Job, Piece, TextPiece
+from speciale.serve.backends.seam import Job, Piece, TextPiece
 from speciale.serve.backends.text_reader import CompletionReader, GenerateReader
 
 
@@ -76,25 +76,15 @@ class TokenUpstream:
         else:
             path, kind, body = "/generate", GenerateChunk, generate_body(job, ids)
             reader = GenerateReader(job.n, self.name)
-        begun = False
-        stream = self._connection.stream(path, body, kind, lambda: begun)
-        try:
-            async with aclosing(stream) as chunks:
-                async for chunk in chunks:
-                    for piece in reader.read(chunk):
-                        if begin and not begun:
-                            for choice in range(job.n):
-                                yield TextPiece(choice, begin)
-                        begun = True
-                        yield piece
-            last = reader.end()
-        except BackendError:
-            if not begun:
-                raise
-            last = reader.cut()
-        for piece in last:
-            piece.prompt_tokens = None  # known from the ids, what was begun not among them
-            yield piece
+        begun = not begin
+        async with aclosing(self._connection.answer(path, body, kind, reader)) as pieces:
+            async for piece in pieces:
+                if not begun:
+                    begun = True
+                    for choice in range(job.n):
+                        yield TextPiece(choice, begin)
+                piece.prompt_tokens = None  # known from the ids, what was begun not among them
+                yield piece
 
 
 def opening(job: Job) -> str:
@@ -120,9 +110,7 @@ def opening(job: Job) -> str:
 
 def completions_body(job: Job, ids: list[int], model: str) -> dict[str, Any]:
     """For /v1/completions of vLLM and SGLang."""
-    body = _sampling(job)
-    if job.max_tokens is not None:
-        body["max_tokens"] = job.max_tokens
+    body = _sampling(job) | {"max_tokens": job.max_tokens}
     if job.body.get("seed") is not None:
         body["seed"] = job.body["seed"]
     top = _top_logprobs(job)
@@ -146,9 +134,7 @@ def completions_body(job: Job, ids: list[int], model: str) -> dict[str, Any]:
 
 def generate_body(job: Job, ids: list[int]) -> dict[str, Any]:
     """For SGLang's /generate."""
-    sampling = _sampling(job)
-    if job.max_tokens is not None:
-        sampling["max_new_tokens"] = job.max_tokens
+    sampling = _sampling(job) | {"max_new_tokens": job.max_tokens}
     if job.body.get("seed") is not None:
         sampling["sampling_seed"] = job.body["seed"]
     layout = _layout(job)

@@ -1,9 +1,7 @@
 // What an answer cost and how fast it came, from the usage figures of its last chunk.
 
-// In USD: the server's own figure, else the model's prices in USD per million tokens; null if
-// neither is known.
+// In USD, by the model's prices in USD per million tokens; null where those are not known.
 export function cost(usage, pricing) {
-  if (Number.isFinite(usage?.cost)) return usage.cost;
   if (!usage || !pricing) return null;
   const hit = usage.prompt_cache_hit_tokens ?? 0;
   const miss = usage.prompt_cache_miss_tokens ?? (usage.prompt_tokens ?? 0) - hit;
