@@ -1,0 +1,151 @@
+"""A model's calls to results that it can read, whatever is wrong with them or with the tool.
+
+Arguments are checked against the tool's JSON schema; a tool that hangs, dies or floods costs a
+result that says so, never the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from speciale.tasks.environment import Environment, Result
+
+log = logging.getLogger(__name__)
+
+_GRACE_S = 5.0  # for a cancelled tool to tidy up; then it is left to itself
+_FEW = 3  # faults of one call's arguments that are named
+
+
+@dataclass(frozen=True)
+class CallLimits:
+    seconds: float = 120.0  # of one call
+    characters: int = 30_000  # of one result, as the model reads it
+
+
+@dataclass
+class CallRecord:
+    """A call and what it gave, as a trajectory keeps it."""
+
+    id: str
+    name: str
+    arguments: str  # as the model wrote them
+    result: str
+    error: bool
+    seconds: float
+
+
+async def answer_calls(
+    environment: Environment | None, calls: Sequence[Mapping[str, Any]], limits: CallLimits
+) -> list[CallRecord]:
+    """The results of one message's calls, in order; they run side by side, begun in order."""
+    return list(await asyncio.gather(*(_answer(environment, call, limits) for call in calls)))
+
+
+async def _answer(
+    environment: Environment | None, call: Mapping[str, Any], limits: CallLimits
+) -> CallRecord:
+    function = call["function"]
+    begun = time.monotonic()
+    result = await _result(environment, function["name"], function["arguments"], limits)
+    text = readable(result.text, limits.characters)
+    seconds = time.monotonic() - begun
+    return CallRecord(
+        call["id"], function["name"], function["arguments"], text, result.error, seconds
+    )
+
+
+async def _result(
+    environment: Environment | None, name: str, arguments: str, limits: CallLimits
+) -> Result:
+    tools = {tool["function"]["name"]: tool for tool in environment.tools} if environment else {}
+    if name not in tools:
+        known = f"the tools are {', '.join(tools)}" if tools else "there are no tools"
+        return Result(f"Error: there is no tool {name!r}; {known}.", error=True)
+    try:
+        values = json.loads(arguments or "{}")
+    except (ValueError, RecursionError) as error:
+        return Result(f"Error: the arguments of {name} are no JSON ({error}).", error=True)
+    faults = argument_faults(tools[name], values)
+    if faults:
+        return Result(f"Error: {name} was not called. {' '.join(faults)}", error=True)
+    working = asyncio.ensure_future(environment.call(name, values))
+    try:
+        done, _ = await asyncio.wait({working}, timeout=limits.seconds)
+    except asyncio.CancelledError:
+        await _leave(working)
+        raise
+    if not done:
+        await _leave(working)
+        return Result(
+            f"Error: {name} did not answer within {limits.seconds:g} seconds and was stopped.", True
+        )
+    try:
+        return working.result()
+    except asyncio.CancelledError:
+        return Result(f"Error: {name} was stopped before it answered.", error=True)
+    except Exception as error:  # whatever a tool's author did not foresee
+        log.warning("the tool %s failed", name, exc_info=error)
+        return Result(f"Error: {name} failed ({type(error).__name__}: {error}).", error=True)
+
+
+async def _leave(working: asyncio.Future) -> None:
+    """Stops a call; one that does not let itself be stopped is not waited for."""
+    working.cancel()
+    await asyncio.wait({working}, timeout=_GRACE_S)
+    if working.done() and not working.cancelled():
+        working.exception()  # looked at, so that nothing is logged about it
+
+
+def argument_faults(tool: Mapping[str, Any], values: Any) -> list[str]:
+    """What is wrong with a call's arguments, a sentence each."""
+    if not isinstance(values, dict):
+        return [f"The arguments are {_short(values)}: give an object."]
+    schema = tool["function"].get("parameters") or {"type": "object"}
+    faults = []
+    for error in _validator(json.dumps(schema, sort_keys=True)).iter_errors(values):
+        where = ".".join(map(str, error.absolute_path))
+        words = error.message if len(error.message) <= 300 else error.message[:300] + "…"
+        faults.append(f"The argument {where!r}: {words}." if where else f"{words}.")
+        if len(faults) == _FEW:
+            break
+    known = schema.get("properties") or {}
+    unknown = [key for key in values if key not in known] if known else []
+    if unknown and not faults and schema.get("additionalProperties", False) is False:
+        faults.append(f"It takes no {', '.join(map(repr, unknown))}, but {', '.join(known)}.")
+    return faults
+
+
+@lru_cache(maxsize=1024)
+def _validator(schema: str) -> Any:
+    from jsonschema.exceptions import SchemaError
+    from jsonschema.validators import Draft202012Validator, validator_for
+
+    parsed = json.loads(schema)
+    kind = validator_for(parsed, Draft202012Validator)
+    try:
+        kind.check_schema(parsed)
+    except SchemaError:  # a server's own schema that is none binds nobody
+        return kind({"type": "object"})
+    return kind(parsed)
+
+
+def readable(text: str, most: int) -> str:
+    """A result of at most about `most` characters: of a longer one its beginning and its end."""
+    if len(text) > most:
+        half = most // 2
+        left_out = len(text) - 2 * half
+        text = f"{text[:half]}\n[… {left_out:,} characters left out …]\n{text[-half:]}"
+    # Half a surrogate pair, which JSON can write and UTF-8 cannot.
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else text[:57] + "..."
