@@ -15,6 +15,7 @@ import typer
 from speciale import __version__
 from speciale.errors import SpecialeError
 from speciale.serve.accounts.commands import keys_app, usage
+from speciale.serve.agent_commands import UnsafeOption, agent
 
 app = typer.Typer(
     help="DeepSeek-V3.2 end to end on one machine: train it, look at it, talk to it.",
@@ -246,6 +247,36 @@ def serve(
 
 app.add_typer(keys_app, name="keys")
 app.command()(usage)
+app.command()(agent)
+
+
+@app.command(context_settings={"ignore_unknown_options": True})
+def sandbox(
+    command: Annotated[list[str], typer.Argument(help="The command and its arguments, after --.")],
+    memory_mb: Annotated[int, typer.Option(min=1, help="All its processes together.")] = 1024,
+    cpu_s: Annotated[int, typer.Option(min=1, help="CPU seconds, likewise.")] = 60,
+    wall_s: Annotated[float, typer.Option(help="Seconds.")] = 60,
+    processes: Annotated[int, typer.Option(min=1, help="Threads count.")] = 64,
+    file_mb: Annotated[int, typer.Option(min=1, help="The largest file.")] = 64,
+    disk_mb: Annotated[int, typer.Option(min=1, help="All files together.")] = 256,
+    output_kb: Annotated[int, typer.Option(min=1, help="Both streams together.")] = 1024,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
+    unsafe: UnsafeOption = False,
+) -> None:
+    """Run a command without network, as nobody, in a folder of its own, within limits.
+
+    Its input, output and exit code are passed through; a limit that ends it is named.
+
+    \b
+    Examples:
+      speciale sandbox -- python3 -c "print(6 * 7)"
+      speciale sandbox --wall-s 5 --memory-mb 256 -- bash -c 'sort | uniq -c' < words.txt
+    """
+    from speciale.sandbox import Limits
+    from speciale.sandbox.command import sandbox_command
+
+    limits = Limits(memory_mb, cpu_s, processes, file_mb, disk_mb, output_kb, wall_s)
+    raise typer.Exit(sandbox_command(command, limits, unsafe=unsafe, as_json=as_json))
 
 
 class BenchChoice(StrEnum):

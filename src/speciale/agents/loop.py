@@ -76,6 +76,9 @@ class Talk(Protocol):
     @property
     def size(self) -> int: ...
 
+    @property
+    def rounds(self) -> int: ...
+
     async def reply(self, params: SamplingParams, on_event: OnEvent | None = None) -> Reply: ...
 
     def add(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()) -> None: ...
@@ -188,7 +191,8 @@ async def _work(
         else:
             return "answer"
         managed = None
-        if talk.size >= plan.share * talk.window and plan.strategy is not None:
+        full = talk.size >= plan.share * talk.window
+        if full and plan.strategy is not None and talk.rounds:
             before = talk.size
             await plan.strategy(talk, params)
             if talk.size < before:
