@@ -1,0 +1,122 @@
+"""`speciale sandbox -- COMMAND`: any command in a fresh cell, its streams passed through as they
+come, its exit code handed on, and a line on stderr where a limit ended it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+import threading
+from collections.abc import Sequence
+
+from speciale.sandbox import process
+from speciale.sandbox.call import command_line
+from speciale.sandbox.limits import Limits, Outcome
+from speciale.sandbox.process import Process
+from speciale.sandbox.sandbox import Sandbox, fresh_place
+
+PIECE = 65536
+BROKEN_PIPE = 141  # what a shell gives a command that SIGPIPE ended
+STOPPED = {
+    "wall": "{limits.wall_s:g} s of time (--wall-s)",
+    "cpu": "{limits.cpu_s:g} s of CPU time (--cpu-s)",
+    "memory": "{limits.memory_mb} MB of memory (--memory-mb)",
+    "processes": "{limits.processes} processes (--processes)",
+    "file": "{limits.file_mb} MB a file (--file-mb)",
+    "disk": "{limits.disk_mb} MB of files (--disk-mb)",
+    "output": "{limits.output_kb} KB of output (--output-kb)",
+}
+
+
+def sandbox_command(
+    command: Sequence[str], limits: Limits, *, unsafe: bool = False, as_json: bool = False
+) -> int:
+    """Runs it and returns its exit code. `as_json`: prints the outcome in place of the output."""
+    sandbox = Sandbox(limits, unsafe=unsafe)
+    try:
+        run = _collected(sandbox, command) if as_json else _passed_through(sandbox, command)
+        code, stopped = asyncio.run(run)
+    finally:
+        sandbox.close()
+    if stopped:
+        print(
+            f"speciale: the command was stopped at its limit of "
+            f"{STOPPED[stopped].format(limits=limits)}",
+            file=sys.stderr,
+        )
+    return code
+
+
+async def _collected(sandbox: Sandbox, command: Sequence[str]) -> tuple[int, str | None]:
+    stdin = b"" if sys.stdin.isatty() else sys.stdin.buffer.read()
+    outcome = await sandbox.run(list(command), stdin=stdin)
+    print(json.dumps(_json(outcome), ensure_ascii=False))
+    return outcome.exit_code, outcome.stopped
+
+
+def _json(outcome: Outcome) -> dict[str, object]:
+    texts = {name: getattr(outcome, name).decode(errors="replace") for name in ("stdout", "stderr")}
+    return {
+        "exit_code": outcome.exit_code,
+        "stopped": outcome.stopped,
+        "seconds": round(outcome.seconds, 3),
+        **texts,
+    }
+
+
+async def _passed_through(sandbox: Sandbox, command: Sequence[str]) -> tuple[int, str | None]:
+    left = int(sandbox.limits.output_kb * 1024)
+    too_much = broken = False
+
+    async def pass_on(reader: asyncio.StreamReader, descriptor: int) -> None:
+        nonlocal left, too_much, broken
+        while piece := await reader.read(PIECE):
+            too_much |= len(piece) > left
+            piece = piece[:left]
+            left -= len(piece)
+            try:
+                while piece:
+                    piece = piece[os.write(descriptor, piece) :]
+            except BrokenPipeError:  # as in `speciale sandbox -- yes | head`
+                broken = True
+            if too_much or broken:
+                running.kill()
+                return
+
+    async with fresh_place(await sandbox.jail()) as place:
+        request = place.request(command_line(list(command)), sandbox.limits)
+        running = await process.start(place, request, {}, longest=PIECE)
+        try:
+            _feed(running)
+            _, _, report = await asyncio.gather(
+                pass_on(running.stdout, 1), pass_on(running.stderr, 2), running.report()
+            )
+        finally:
+            await running.close()
+    if broken:
+        return BROKEN_PIPE, None
+    return report["exit_code"], "output" if too_much else report["stopped"]
+
+
+def _feed(running: Process) -> None:
+    """Reads stdin in a thread: it may be a file or a terminal, which no event loop can wait for."""
+    loop = asyncio.get_running_loop()
+
+    async def write(piece: bytes) -> None:
+        if not piece:
+            running.stdin.close()
+        running.stdin.write(piece)
+        await running.stdin.drain()
+
+    def read() -> None:
+        # The command or the loop may be gone before the input ends.
+        with contextlib.suppress(OSError, RuntimeError, asyncio.CancelledError):
+            piece = b"x"
+            while piece:
+                piece = os.read(0, PIECE)
+                asyncio.run_coroutine_threadsafe(write(piece), loop).result()
+
+    threading.Thread(target=read, daemon=True).start()
