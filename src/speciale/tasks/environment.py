@@ -27,11 +27,13 @@ class Environment(Protocol):
 
     @property
     def tools(self) -> Sequence[Mapping[str, Any]]:
-        """OpenAI's function tools. Read before each step, so that a set may grow."""
+        """OpenAI's function tools, as they are when the agent begins. Those that come with a later
+        user turn are in its Turn; `call` takes them too."""
         ...
 
     async def call(self, name: str, arguments: Mapping[str, Any]) -> Result:
-        """Calls a tool that is in `tools` with arguments that fit its schema (the loop checked).
+        """Calls a tool that was declared, with arguments that fit its schema (the loop checked).
+        Calls of one message come side by side; who cannot have that takes one after the other.
 
         What goes wrong is a Result with `error`; an exception is a fault of the environment, which
         the loop turns into one as well.
