@@ -13,9 +13,11 @@ from typing import Annotated
 import typer
 
 from speciale import __version__
+from speciale.agents.tools.commands import tools_app
 from speciale.errors import SpecialeError
 from speciale.serve.accounts.commands import keys_app, usage
 from speciale.serve.agent_commands import UnsafeOption, agent
+from speciale.tasks.commands import tasks_app
 
 app = typer.Typer(
     help="DeepSeek-V3.2 end to end on one machine: train it, look at it, talk to it.",
@@ -248,6 +250,8 @@ def serve(
 app.add_typer(keys_app, name="keys")
 app.command()(usage)
 app.command()(agent)
+app.add_typer(tasks_app, name="tasks")
+app.add_typer(tools_app, name="tools")
 
 
 @app.command(context_settings={"ignore_unknown_options": True})

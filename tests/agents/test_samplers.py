@@ -33,8 +33,7 @@ SCRIPT = [says("", "add them", [call("add", a=2, b=3)]), says("5", "so")]
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch):
-    real = asyncio.sleep
-    monkeypatch.setattr(http.asyncio, "sleep", lambda _seconds: real(0))
+    monkeypatch.setattr(http, "_WAIT_S", 0.001)
 
 
 def engine_server(answers, seen):
@@ -127,7 +126,7 @@ def status(code, text="busy", headers=None):
 
 def test_a_busy_server_is_asked_again():
     seen = []
-    answers = [status(503), status(429, headers={"retry-after": "2"}), *SCRIPT]
+    answers = [status(503), status(429, headers={"retry-after": "0.01"}), *SCRIPT]
     with http_server(engine_server(answers, seen)) as url:
         done = asyncio.run(with_server(url))
     assert done.stop == "answer" and len(seen) == 4
@@ -260,11 +259,11 @@ def test_a_sampler_that_is_cancelled_stops_the_engine():
             params = SamplingParams(max_tokens=4000, ignore_eos=True)
             working = asyncio.create_task(sampler.sample(prompt, params))
             while not sampler.engine.core.requests:
-                await asyncio.sleep(0)
+                await asyncio.sleep(0.01)
             working.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await working
             while sampler.engine.core.requests:
-                await asyncio.sleep(0)
+                await asyncio.sleep(0.01)
 
     asyncio.run(asyncio.wait_for(main(), 60))

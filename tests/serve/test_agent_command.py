@@ -99,6 +99,6 @@ def test_a_wrong_command_is_one_sentence(name):
 def test_json_of_a_trajectory_is_one_line(tmp_path):
     folder = write_model(tmp_path / "model", 2048)
     out = tmp_path / "sub" / "runs.jsonl"
-    agent(folder, "hello", "--max-tokens", 5, "--tools", "", "--out", out)
+    agent(folder, "hello", "--max-tokens", 5, "--tools", "none", "--out", out)
     (line,) = out.read_text().splitlines()
     assert json.loads(line)["stop"] == "length"

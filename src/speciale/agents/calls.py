@@ -42,18 +42,30 @@ class CallRecord:
 
 
 async def answer_calls(
-    environment: Environment | None, calls: Sequence[Mapping[str, Any]], limits: CallLimits
+    environment: Environment | None,
+    tools: Sequence[Mapping[str, Any]],
+    calls: Sequence[Mapping[str, Any]],
+    limits: CallLimits,
 ) -> list[CallRecord]:
-    """The results of one message's calls, in order; they run side by side, begun in order."""
-    return list(await asyncio.gather(*(_answer(environment, call, limits) for call in calls)))
+    """The results of one message's calls, in order; they run side by side, begun in order.
+
+    `tools` are those that the model was told of: no others can be called.
+    """
+    known = {tool["function"]["name"]: tool for tool in tools}
+    return list(
+        await asyncio.gather(*(_answer(environment, known, call, limits) for call in calls))
+    )
 
 
 async def _answer(
-    environment: Environment | None, call: Mapping[str, Any], limits: CallLimits
+    environment: Environment | None,
+    known: Mapping[str, Mapping[str, Any]],
+    call: Mapping[str, Any],
+    limits: CallLimits,
 ) -> CallRecord:
     function = call["function"]
     begun = time.monotonic()
-    result = await _result(environment, function["name"], function["arguments"], limits)
+    result = await _result(environment, known, function["name"], function["arguments"], limits)
     text = readable(result.text, limits.characters)
     seconds = time.monotonic() - begun
     return CallRecord(
@@ -62,17 +74,20 @@ async def _answer(
 
 
 async def _result(
-    environment: Environment | None, name: str, arguments: str, limits: CallLimits
+    environment: Environment | None,
+    known: Mapping[str, Mapping[str, Any]],
+    name: str,
+    arguments: str,
+    limits: CallLimits,
 ) -> Result:
-    tools = {tool["function"]["name"]: tool for tool in environment.tools} if environment else {}
-    if name not in tools:
-        known = f"the tools are {', '.join(tools)}" if tools else "there are no tools"
-        return Result(f"Error: there is no tool {name!r}; {known}.", error=True)
+    if environment is None or name not in known:
+        others = f"the tools are {', '.join(known)}" if known else "there are no tools"
+        return Result(f"Error: there is no tool {name!r}; {others}.", error=True)
     try:
         values = json.loads(arguments or "{}")
     except (ValueError, RecursionError) as error:
         return Result(f"Error: the arguments of {name} are no JSON ({error}).", error=True)
-    faults = argument_faults(tools[name], values)
+    faults = argument_faults(known[name], values)
     if faults:
         return Result(f"Error: {name} was not called. {' '.join(faults)}", error=True)
     working = asyncio.ensure_future(environment.call(name, values))

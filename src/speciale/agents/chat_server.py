@@ -7,7 +7,7 @@ only tool results follow it, and left out once a user speaks, as V3.2's own API 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from speciale.agents.conversation import (
@@ -19,7 +19,14 @@ from speciale.agents.conversation import (
 )
 from speciale.agents.http import Server
 from speciale.agents.sampler import Sample, SamplerError
-from speciale.chat import ContentDelta, ReasoningDelta
+from speciale.chat import (
+    ArgumentDelta,
+    CallEnd,
+    CallStart,
+    ContentDelta,
+    Event,
+    ReasoningDelta,
+)
 from speciale.engine.params import SamplingParams
 
 Flavour = Literal["vllm", "sglang", "deepseek", "azure", "openai"]
@@ -89,10 +96,8 @@ class ChatConversation:
             ) from error
         usage = answer.get("usage") or {}
         self.size = usage.get("total_tokens") or self.size + self._guess([message])
-        if on_event is not None:
-            for kind, key in ((ReasoningDelta, "reasoning_content"), (ContentDelta, "content")):
-                if message.get(key):
-                    on_event(kind(message[key]))
+        for event in _events(message) if on_event is not None else ():
+            on_event(event)
         self.messages.append(message)
         self.context.append(message)
         details = usage.get("prompt_tokens_details") or {}
@@ -149,6 +154,18 @@ class ChatConversation:
     @staticmethod
     def _guess(things: Sequence[Any]) -> int:
         return sum(len(str(thing)) for thing in things) // _CHARACTERS_A_TOKEN
+
+
+def _events(message: Message) -> Iterator[Event]:
+    """What a stream of the message would have said."""
+    if message.get("reasoning_content"):
+        yield ReasoningDelta(message["reasoning_content"])
+    if message["content"]:
+        yield ContentDelta(message["content"])
+    for index, call in enumerate(message.get("tool_calls", ())):
+        yield CallStart(index, call["function"]["name"])
+        yield ArgumentDelta(index, call["function"]["arguments"])
+        yield CallEnd(index)
 
 
 def _message(said: Mapping[str, Any], place: int) -> Message:

@@ -71,6 +71,7 @@ class Talk(Protocol):
     """A conversation as the loop uses it; over ids or with a chat server."""
 
     messages: list[Message]
+    tools: list[Mapping[str, Any]]  # declared so far
     window: int
 
     @property
@@ -108,7 +109,8 @@ async def run_agent(
         talk: Talk = model(messages, tools, plan.thinking)
     else:
         talk = Conversation(model, messages, tools, plan.thinking)
-    record.tools, record.thinking, record.messages = tools, plan.thinking, talk.messages
+    # The lists themselves: what comes later is in the record too.
+    record.tools, record.thinking, record.messages = talk.tools, plan.thinking, talk.messages
     record.started = datetime.now(UTC).isoformat(timespec="milliseconds")
     begun = time.monotonic()
     try:
@@ -178,7 +180,7 @@ async def _work(
             return "length"
         calls = reply.message.get("tool_calls") or []
         if calls:
-            results = await answer_calls(environment, calls, plan.limits)
+            results = await answer_calls(environment, talk.tools, calls, plan.limits)
             record.steps[-1].calls = results
             for result in results if on_event else ():
                 on_event(Called(result))

@@ -4,9 +4,9 @@ Index scores (V3.2-Exp report, equation 1) are summed over the heads in register
 absorbed MLA with a running softmax (arXiv 2205.14135) that gathers latents by page table (arXiv
 2309.06180), its keys split over many programs so that one query fills a GPU (flash-decoding).
 
-Tested in Triton's interpreter on a CPU and (tests and benchmarks/triton_gpu.py) on an H200; compiled
-for compute capabilities 8.0 and 9.0. Block sizes are chosen by reckoning, not by timing: dense
-decoding reads up to 660 GB/s there, far from the card's 4.8 TB/s.
+Tested in Triton's interpreter and (tests and benchmarks/triton_gpu.py) on an H200; compiled for
+compute capabilities 8.0 and 9.0. Block sizes are chosen by reckoning, not by timing: dense decoding
+reads up to 660 GB/s there, far from the card's 4.8 TB/s.
 
 A cache is used as it lies and must be contiguous. Nothing waits for the GPU (so that a CUDA graph
 can record it), but for one thing: without `max_length`, the longest length is read back.

@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,14 @@ from typing import Any
 from speciale.agents.calls import CallLimits
 from speciale.agents.context import STRATEGIES, fewest_steps
 from speciale.agents.loop import Budget, Plan, run_agent
-from speciale.agents.tools import open_tools
+from speciale.agents.tools.open_tools import open_tools
 from speciale.agents.trajectory import Trajectory, append_trajectory
 from speciale.chat.tokenizer import load_tokenizer
 from speciale.engine.params import SamplingParams
 from speciale.errors import ConfigError, RequestError
 from speciale.sandbox import Sandbox
 from speciale.serve.agent_view import AgentView, summary
+from speciale.tasks.environment import Environment
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ async def _run(source: Source, question: str, options: Options) -> int:
             record = Trajectory(about={**about, "run": number})
             hear = view.hear if options.runs == 1 else None
             try:
-                async with open_tools(options.tools, sandbox) as tools:
+                async with _tools(options.tools, sandbox) as tools:
                     await run_agent(model, messages, tools, plan, on_event=hear, trajectory=record)
             finally:
                 if options.out is not None and record.started:
@@ -102,6 +103,10 @@ async def _run(source: Source, question: str, options: Options) -> int:
     if done.stop == "error":
         raise RequestError(done.error or "the model failed")
     return 0 if done.stop == "answer" else 1
+
+
+def _tools(spec: str, sandbox: Sandbox) -> AbstractAsyncContextManager[Environment | None]:
+    return nullcontext() if spec == "none" else open_tools(spec, sandbox)
 
 
 @asynccontextmanager

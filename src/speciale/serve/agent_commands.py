@@ -44,7 +44,7 @@ def agent(
     ],
     tools: Annotated[
         str,
-        typer.Option(help="python, bash, files, search:DIR, mcp:COMMAND_OR_URL; commas between."),
+        typer.Option(help="none, or: python,bash,files,search:DIR,mcp:COMMAND_OR_URL"),
     ] = "python",
     upstream: Annotated[
         str | None, typer.Option(help="URL of a server in place of RUN, up to /v1.")

@@ -65,10 +65,9 @@ def summary(done: Trajectory) -> str:
     failed = sum(call.error for call in calls)
     end = _STOPS[done.stop] + (f": {done.error}" if done.error else "")
     shown = f"{len(calls)} calls" + (f" ({failed} failed)" if failed else "")
-    return (
-        f"{end}; {len(done.steps)} steps, {shown}, {done.sampled_tokens} tokens, "
-        f"{done.seconds:.1f} s"
-    )
+    # A chat server keeps its ids to itself.
+    tokens = f"{done.sampled_tokens} tokens, " if done.sampled_tokens else ""
+    return f"{end}; {len(done.steps)} steps, {shown}, {tokens}{done.seconds:.1f} s"
 
 
 def shortened(text: str) -> str:

@@ -1,0 +1,1 @@
+"""Real tools: Python, bash, files, search, MCP; each an Environment."""
