@@ -2,9 +2,9 @@
 several turns; wrong ones (each call dropped, each argument changed to another value) score 0 on
 at least 99%.
 
-By BFCL's own rules three kinds of them are not wrong: an argument that the environment ignores, a
-value that the answer allows too, a call whose result an earlier turn had given. They are counted
-apart and listed, with the tasks that no right answer solves, in bfcl_exceptions.json.
+A change is not wrong where it has no effect: the environment gives the same results and has the
+same states, or the answer allows the other value too. Those are counted apart. They are listed in
+bfcl_exceptions.json, with all else that is accepted and the tasks that no right answer solves.
 """
 
 from __future__ import annotations
@@ -21,7 +21,15 @@ from _results import Row, write
 from speciale.tasks.bfcl import CATEGORIES, Category, bfcl_tasks
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "tasks"))
-from bfcl_trajectories import accepted, attempt, gold, through_the_loop, wrong_ones
+from bfcl_trajectories import (
+    ALLOWED,
+    IGNORED,
+    accepted,
+    attempt,
+    gold,
+    through_the_loop,
+    wrong_ones,
+)
 
 # What is accepted or unsolvable -> the ids of the tasks.
 Exceptions = dict[tuple[str, str, str], list[str]]
@@ -30,8 +38,7 @@ Exceptions = dict[tuple[str, str, str], list[str]]
 async def measure(category: Category, exceptions: Exceptions) -> Row:
     right = solvable = 0
     wrong: Counter[str] = Counter()
-    excused: Counter[str] = Counter()
-    unexcused: Counter[str] = Counter()
+    excuses: Counter[str] = Counter()
     seconds = 0.0
     for task in track(list(bfcl_tasks(category.name)), category.name, transient=True):
         if reason := task.metadata.get("unsolvable"):
@@ -48,9 +55,10 @@ async def measure(category: Category, exceptions: Exceptions) -> Row:
         passed = await accepted(task, mistakes)
         seconds += time.perf_counter() - begun
         for one, excuse in passed:
-            (excused if excuse else unexcused)[one.kind] += 1
+            excuses[excuse] += 1
             exceptions[one.kind, one.what, excuse or "unexplained"].append(task.id)
-    really = wrong.total() - excused.total()
+    without_effect = excuses[IGNORED] + excuses[ALLOWED]
+    rejected = wrong.total() - excuses.total()
     return {
         "category": category.name,
         "tasks": category.size,
@@ -59,9 +67,10 @@ async def measure(category: Category, exceptions: Exceptions) -> Row:
         "dropped": wrong["dropped"],
         "changed": wrong["changed"],
         "added": wrong["added"],
-        "not wrong by BFCL's rules": excused.total(),
-        "scored 0 %": 100 * (really - unexcused.total()) / really,
-        "scored 0 % of all": 100 * (really - unexcused.total()) / wrong.total(),
+        "without effect": without_effect,
+        "accepted": excuses.total() - without_effect,
+        "scored 0 %": 100 * rejected / (wrong.total() - without_effect),
+        "scored 0 % of all": 100 * rejected / wrong.total(),
         "ms/verdict": 1e3 * seconds / wrong.total(),
     }
 

@@ -40,7 +40,7 @@ class Desk:
         self.called = []
         self.tools = [function_tool(add), function_tool(slow)]
         self._met = asyncio.Event()
-        for name in ("flood", "crash", "stubborn", "meet"):
+        for name in ("flood", "crash", "stubborn", "meet", "half"):
             self.tools.append(
                 {
                     "type": "function",
@@ -67,10 +67,12 @@ class Desk:
             return Result("second")
         if name == "flood":
             return Result("x" * 100_000_000)
+        if name == "half":
+            return Result("half a pair: \ud800")
         if name == "stubborn":
             while True:
                 try:
                     await asyncio.sleep(60)
                 except asyncio.CancelledError:
                     await asyncio.sleep(60)
-        raise ValueError("the tool broke: \ud800")
+        raise ValueError("the tool broke")

@@ -49,12 +49,8 @@ if any("".join(host["secret"]) in text for text in texts):
     escaped("environment")
 """),
     "descriptors that the program left open": Attack("""
-for number in range(3, 1024):
-    try:
-        text = os.pread(number, 100, 0).decode(errors="replace")
-    except OSError:
-        continue
-    escaped(f"{number} {text}")
+for number in range(3, 256):
+    attempt(os.fstat, number)
 """),
     "descriptors of other processes": Attack("""
 for pid in processes():

@@ -66,12 +66,13 @@ def test_output_comes_as_it_is_written():
     program.stdout.close()
 
 
-def test_input_that_never_ends_does_not_hold_it():
+@pytest.mark.parametrize("as_json", [[], ["--json"]])
+def test_input_that_never_ends_does_not_hold_it(as_json):
     with subprocess.Popen(["sleep", "100"], stdout=subprocess.PIPE) as endless:
         begun = time.monotonic()
-        done = command("echo", "done", stdin=endless.stdout)
+        done = command(*as_json, "echo", "done", stdin=endless.stdout)
         endless.kill()
-    assert done.stdout == b"done\n" and time.monotonic() - begun < 60
+    assert b"done" in done.stdout and time.monotonic() - begun < 60
 
 
 def test_a_reader_that_leaves():

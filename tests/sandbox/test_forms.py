@@ -4,13 +4,14 @@ hold what they promise.
 
 import asyncio
 import json
+import os
 import secrets
 
 import other_user
 import pytest
 from sandbox_host import running
 
-from speciale.sandbox import Limits, Sandbox, SandboxError
+from speciale.sandbox import Limits, Sandbox, SandboxError, bubblewrap
 from speciale.sandbox.inside import landlock
 
 
@@ -35,6 +36,14 @@ def test_without_any_it_refuses_and_says_why(monkeypatch, tmp_path):
     assert "--unsafe" in said
 
 
+@pytest.mark.parametrize("system, release", [("Linux", "5.10.0-9-amd64"), ("Darwin", "24.1.0")])
+def test_another_kernel_is_named(system, release, monkeypatch):
+    monkeypatch.setattr("platform.system", lambda: system)
+    monkeypatch.setattr("platform.release", lambda: release)
+    with pytest.raises(SandboxError, match=f"needs Linux 5.14, and this is {system} {release}"):
+        asyncio.run(Sandbox().run("echo ran"))
+
+
 @pytest.mark.parametrize(
     "script, why",
     [
@@ -49,6 +58,32 @@ def test_a_bubblewrap_that_fails_is_quoted(script, why, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SandboxError, match=rf"bubblewrap: .*{why}"):
         asyncio.run(Sandbox(forms=["bubblewrap"]).run("echo ran"))
+
+
+def test_a_system_that_lets_a_jail_begin_but_no_command_is_found_out(monkeypatch):
+    """As AppArmor does where it takes the rights of what bubblewrap starts."""
+    some = tuple(name for name in bubblewrap.CAPABILITIES if name != "NET_ADMIN")
+    monkeypatch.setattr(bubblewrap, "CAPABILITIES", some)
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(SandboxError, match=r"bubblewrap: .*not permitted"):
+        asyncio.run(Sandbox(forms=["bubblewrap"]).run("echo ran"))
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_plain_folder_closed_while_a_command_runs(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    sandbox = Sandbox(forms=[], unsafe=True)
+    marker = f"0.{secrets.randbelow(10**15)}"
+
+    async def work():
+        task = asyncio.create_task(sandbox.run(["sleep", "1000", marker]))
+        while not running(marker):
+            await asyncio.sleep(0.02)
+        sandbox.close()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(work())
+    assert running(marker) == [] and list(tmp_path.iterdir()) == []
 
 
 def test_unsafe_runs_and_warns(capfd, tmp_path, monkeypatch):

@@ -123,7 +123,15 @@ def test_links_left_in_the_way_of_the_host(sandbox, host):
                 with pytest.raises(SandboxError) as caught:
                     await session.read(path)
                 trouble[path] = str(caught.value)
-            for path in ("write", f"root{host.file}", "users", "/usr/bin/env", "../etc/x", "round"):
+            for path in (
+                "write",
+                f"root{host.file}",
+                "users",
+                "/usr/bin/env",
+                "../etc/x",
+                "round",
+                "pipe",
+            ):
                 with pytest.raises(SandboxError):
                     await session.write(path, b"changed")
             users = await session.read("users")

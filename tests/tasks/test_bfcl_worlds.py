@@ -115,6 +115,21 @@ def test_no_case_sees_what_another_did(monkeypatch):
     assert len(started) == 1
 
 
+def test_an_idle_process_ends_after_a_while(monkeypatch):
+    monkeypatch.setattr(servers, "REST_S", 0.2)
+    task = named("multi_turn_base_0")
+
+    async def main():
+        first = await results(task, [("pwd", {})])
+        before = len(asyncio.all_tasks())
+        async with asyncio.timeout(30):
+            while len(asyncio.all_tasks()) >= before:
+                await asyncio.sleep(0.1)
+        assert await results(task, [("pwd", {})]) == first
+
+    asyncio.run(main())
+
+
 def test_environments_that_are_open_together_are_apart():
     task = named("multi_turn_base_0")
 
@@ -234,6 +249,7 @@ def test_any_event_loop_may_ask():
     for thread in threads:
         thread.join()
     assert scores == [1.0] * 4
+    assert len(servers.SHARED._loops) <= 3  # those of loops that ended are forgotten
 
 
 # --- verdicts -------------------------------------------------------------------------------------

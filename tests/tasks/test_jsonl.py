@@ -40,7 +40,7 @@ def test_each_verifier(tmp_path, row, right, wrong):
     (task,) = load_tasks(write(tmp_path, {"prompt": "?", **row}))
 
     async def verdicts():
-        return [await task.verify(answer) for answer in (right, wrong, "", "x" * 300_000)]
+        return [await task.verify(answer) for answer in (right, wrong, "", "x" * 1_000_001)]
 
     good, *bad = asyncio.run(verdicts())
     assert good.score == 1.0 and good.reasons == ()
@@ -84,7 +84,7 @@ def test_every_field_arrives(tmp_path):
     [
         ({}, "prompt is {}: field required"),
         ({"prompt": ""}, "prompt is '': there is nothing in it"),
-        ({"prompt": []}, "prompt is .*: list should have at least 1 item"),
+        ({"prompt": []}, r"prompt is \[\]: value should have at least 1 item"),
         (
             {"prompt": [{"role": "robot", "content": "x"}]},
             "prompt.0.role is 'robot': input should be 'sys",

@@ -177,6 +177,44 @@ def test_wrong_answers_and_rubbish():
             assert 0.0 <= score(problem, rubbish) < 1.0, (name, rubbish)
 
 
+EVALUATED: list[str] = []
+MARK = "an_answer_that_marks_itself"
+
+
+def _note_evaluation(event, arguments):
+    if event == "exec" and MARK in repr((arguments[0].co_names, arguments[0].co_consts)):
+        EVALUATED.append(event)
+
+
+sys.addaudithook(_note_evaluation)
+
+
+def test_these_scorers_may_run_here_since_they_execute_nothing_and_end():
+    """`score` runs in this process on what a model wrote; all other families are in the sandbox."""
+    hostile = [
+        f"__import__('os').getenv('{MARK}')",
+        f"[[{MARK}()]]",
+        f"{MARK} + 1",
+        "9**9**9**9",
+        "1e999999999",
+        "1e999999999/1e999999999",
+        "9" * 1_000_000,
+        "[" * 100_000,
+        "1 × " * 100_000 + "1",
+        "1,000" * 100_000,
+        "a " * 500_000,
+        "\ud800",
+    ]
+    for name, level in EVERY:
+        problem = some(name, level, 1)[0]
+        for answer in hostile:
+            assert 0.0 <= score(problem, answer) < 1.0, (name, answer[:40])
+    assert EVALUATED == []
+    with pytest.raises(NameError):
+        eval(MARK)
+    assert EVALUATED  # the hook sees one
+
+
 def test_a_problem_of_another_draw_is_refused():
     first, second = some("gcd", 1, 2)
     mixed = Problem("gcd", 1, first.question, first.answer, "", second.seed)

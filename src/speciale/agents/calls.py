@@ -12,15 +12,14 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
+from speciale.tasks.arguments import argument_faults
 from speciale.tasks.environment import Environment, Result
 
 log = logging.getLogger(__name__)
 
 _GRACE_S = 5.0  # for a cancelled tool to tidy up; then it is left to itself
-_FEW = 3  # faults of one call's arguments that are named
 
 
 @dataclass(frozen=True)
@@ -118,39 +117,6 @@ async def _leave(working: asyncio.Future) -> None:
         working.exception()  # looked at, so that nothing is logged about it
 
 
-def argument_faults(tool: Mapping[str, Any], values: Any) -> list[str]:
-    """What is wrong with a call's arguments, a sentence each."""
-    if not isinstance(values, dict):
-        return [f"The arguments are {_short(values)}: give an object."]
-    schema = tool["function"].get("parameters") or {"type": "object"}
-    faults = []
-    for error in _validator(json.dumps(schema, sort_keys=True)).iter_errors(values):
-        where = ".".join(map(str, error.absolute_path))
-        words = error.message if len(error.message) <= 300 else error.message[:300] + "…"
-        faults.append(f"The argument {where!r}: {words}." if where else f"{words}.")
-        if len(faults) == _FEW:
-            break
-    known = schema.get("properties") or {}
-    unknown = [key for key in values if key not in known] if known else []
-    if unknown and not faults and schema.get("additionalProperties", False) is False:
-        faults.append(f"It takes no {', '.join(map(repr, unknown))}, but {', '.join(known)}.")
-    return faults
-
-
-@lru_cache(maxsize=1024)
-def _validator(schema: str) -> Any:
-    from jsonschema.exceptions import SchemaError
-    from jsonschema.validators import Draft202012Validator, validator_for
-
-    parsed = json.loads(schema)
-    kind = validator_for(parsed, Draft202012Validator)
-    try:
-        kind.check_schema(parsed)
-    except SchemaError:  # a server's own schema that is none binds nobody
-        return kind({"type": "object"})
-    return kind(parsed)
-
-
 def readable(text: str, most: int) -> str:
     """A result of at most about `most` characters: of a longer one its beginning and its end."""
     if len(text) > most:
@@ -159,8 +125,3 @@ def readable(text: str, most: int) -> str:
         text = f"{text[:half]}\n[… {left_out:,} characters left out …]\n{text[-half:]}"
     # Half a surrogate pair, which JSON can write and UTF-8 cannot.
     return text.encode("utf-8", "replace").decode("utf-8")
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 60 else text[:57] + "..."

@@ -33,8 +33,8 @@ def start(
     server: int, owner: int, stderr: IO[bytes]
 ) -> tuple[subprocess.Popen[bytes], int, int | None]:
     """The process that waits for the jail, the jail's PID 1, and the user kept for commands."""
-    bubblewrap = shutil.which("bwrap")
-    if bubblewrap is None:
+    program = shutil.which("bwrap")
+    if program is None:
         raise SandboxError("it is not installed (apt-get install bubblewrap)")
     if has_nobody() and (closed := layout.closed_to_others(ancestors=False)):
         raise SandboxError(f"other users cannot read {closed} (chmod -R o+rX it)")
@@ -55,7 +55,7 @@ def start(
         capabilities = [word for name in CAPABILITIES for word in ("--cap-add", f"CAP_{name}")]
         variables = [w for name, value in layout.moved().items() for w in ("--setenv", name, value)]
         command = [
-            bubblewrap, "--unshare-user", "--unshare-pid", "--unshare-net", "--unshare-ipc",
+            program, "--unshare-user", "--unshare-pid", "--unshare-net", "--unshare-ipc",
             "--unshare-uts", "--unshare-cgroup-try", "--hostname", "sandbox", "--uid", "0",
             "--gid", "0", "--userns-block-fd", str(go.fileno()), "--info-fd", str(telling.fileno()),
             "--as-pid-1", "--new-session", "--clearenv", *variables, "--cap-drop", "ALL",

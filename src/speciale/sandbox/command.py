@@ -10,11 +10,12 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
 from speciale.sandbox import process
 from speciale.sandbox.call import command_line
-from speciale.sandbox.limits import Limits, Outcome
+from speciale.sandbox.limits import Limits
 from speciale.sandbox.process import Process
 from speciale.sandbox.sandbox import Sandbox, fresh_place
 
@@ -35,12 +36,23 @@ def sandbox_command(
     command: Sequence[str], limits: Limits, *, unsafe: bool = False, as_json: bool = False
 ) -> int:
     """Runs it and returns its exit code. `as_json`: prints the outcome in place of the output."""
-    sandbox = Sandbox(limits, unsafe=unsafe)
+    sandbox = Sandbox(limits, warm=0, unsafe=unsafe)
+    kept = {1: bytearray(), 2: bytearray()}
+    begun = time.perf_counter()
     try:
-        run = _collected(sandbox, command) if as_json else _passed_through(sandbox, command)
-        code, stopped = asyncio.run(run)
+        write = (lambda descriptor, piece: kept[descriptor].extend(piece)) if as_json else _write
+        code, stopped = asyncio.run(_run(sandbox, command, write))
     finally:
         sandbox.close()
+    if as_json:
+        outcome = {
+            "exit_code": code,
+            "stopped": stopped,
+            "seconds": round(time.perf_counter() - begun, 3),
+            "stdout": kept[1].decode(errors="replace"),
+            "stderr": kept[2].decode(errors="replace"),
+        }
+        print(json.dumps(outcome, ensure_ascii=False))
     if stopped:
         print(
             f"speciale: the command was stopped at its limit of "
@@ -50,24 +62,10 @@ def sandbox_command(
     return code
 
 
-async def _collected(sandbox: Sandbox, command: Sequence[str]) -> tuple[int, str | None]:
-    stdin = b"" if sys.stdin.isatty() else sys.stdin.buffer.read()
-    outcome = await sandbox.run(list(command), stdin=stdin)
-    print(json.dumps(_json(outcome), ensure_ascii=False))
-    return outcome.exit_code, outcome.stopped
-
-
-def _json(outcome: Outcome) -> dict[str, object]:
-    texts = {name: getattr(outcome, name).decode(errors="replace") for name in ("stdout", "stderr")}
-    return {
-        "exit_code": outcome.exit_code,
-        "stopped": outcome.stopped,
-        "seconds": round(outcome.seconds, 3),
-        **texts,
-    }
-
-
-async def _passed_through(sandbox: Sandbox, command: Sequence[str]) -> tuple[int, str | None]:
+async def _run(
+    sandbox: Sandbox, command: Sequence[str], write: Callable[[int, bytes], None]
+) -> tuple[int, str | None]:
+    """Its exit code and the limit that ended it; `write` takes its output by descriptor."""
     left = int(sandbox.limits.output_kb * 1024)
     too_much = broken = False
 
@@ -78,8 +76,7 @@ async def _passed_through(sandbox: Sandbox, command: Sequence[str]) -> tuple[int
             piece = piece[:left]
             left -= len(piece)
             try:
-                while piece:
-                    piece = piece[os.write(descriptor, piece) :]
+                write(descriptor, piece)
             except BrokenPipeError:  # as in `speciale sandbox -- yes | head`
                 broken = True
             if too_much or broken:
@@ -99,6 +96,11 @@ async def _passed_through(sandbox: Sandbox, command: Sequence[str]) -> tuple[int
     if broken:
         return BROKEN_PIPE, None
     return report["exit_code"], "output" if too_much else report["stopped"]
+
+
+def _write(descriptor: int, piece: bytes) -> None:
+    while piece:
+        piece = piece[os.write(descriptor, piece) :]
 
 
 def _feed(running: Process) -> None:

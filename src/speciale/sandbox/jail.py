@@ -1,8 +1,4 @@
-"""A running zygote and the socket on which it is asked for cells, in the first form that works.
-
-The forms, best first: bubblewrap; Landlock with seccomp, where namespaces are forbidden; and only
-where the caller says `unsafe`, a plain folder with limits.
-"""
+"""A running zygote (inside/zygote.py) and the socket on which it is asked for cells."""
 
 from __future__ import annotations
 
@@ -16,14 +12,11 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Sequence
 from typing import IO, Any
 
 from speciale.sandbox import bubblewrap, ends, layout, seccomp
 from speciale.sandbox.ends import Ends
 from speciale.sandbox.limits import SandboxError
-
-FORMS = ("bubblewrap", "landlock")
 
 
 class Jail:
@@ -70,7 +63,7 @@ class Jail:
             rules = {
                 "read": layout.readable(),
                 "list": [str(layout.PACKAGE.parent)],  # or Python finds nothing in it
-                "device": [f"/dev/{name}" for name in layout.DEVICES],
+                "device": layout.devices(),
             }
         if self.form != "unsafe":
             same_user = not self.namespaces and self.user is None
@@ -148,34 +141,3 @@ def _start_plain(
     )
     user = bubblewrap.NOBODY if bubblewrap.has_nobody() else None
     return process, os.pidfd_open(process.pid), user
-
-
-def make(forms: Sequence[str], unsafe: bool, warm: int) -> Jail:
-    """The first of `forms` that works; SandboxError says why each did not."""
-    troubles = []
-    for form in forms:
-        try:
-            return _checked(form, warm)
-        except (SandboxError, OSError) as error:
-            troubles.append(f"{form}: {error}")
-    if unsafe:
-        return Jail("unsafe", warm)
-    raise SandboxError(
-        f"No sandbox can be had here, so nothing was run ({'; '.join(troubles)}). "
-        "Install bubblewrap (apt-get install bubblewrap), allow user namespaces, or accept with "
-        "--unsafe that generated code can do all that you can."
-    )
-
-
-def _checked(form: str, warm: int) -> Jail:
-    if form == "landlock":
-        from speciale.sandbox.inside import landlock
-
-        if (version := landlock.version()) < landlock.NEEDED:
-            raise SandboxError(
-                f"the kernel's version of it is {version}, and {landlock.NEEDED} is needed "
-                "(Linux 6.12)"
-            )
-        if bubblewrap.has_nobody() and (closed := layout.closed_to_others(ancestors=True)):
-            raise SandboxError(f"other users cannot enter {closed}")
-    return Jail(form, warm)

@@ -98,8 +98,8 @@ def jail() -> list[str]:
     given += ["--symlink", python(), "/python/bin/python3"]
     for name in ("python", VERSION):
         given += ["--symlink", "python3", f"/python/bin/{name}"]
-    for name in DEVICES:
-        given += ["--dev-bind", f"/dev/{name}", f"/dev/{name}"]
+    for path in devices():
+        given += ["--dev-bind", path, path]
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         given += ["--symlink", f"/proc/self/fd/{number}", f"/dev/{name}"]
     given += ["--symlink", "/proc/self/fd", "/dev/fd", "--symlink", "pts/ptmx", "/dev/ptmx"]
@@ -109,6 +109,11 @@ def jail() -> list[str]:
     folders = [path for path in dict.fromkeys((*parents, *EMPTY)) if path != "/"]
     words = [word for path in folders for word in ("--dir", path)]
     return [*words, *given, "--proc", "/proc"]
+
+
+def devices() -> list[str]:
+    """Containers may lack some."""
+    return [path for name in DEVICES if os.path.exists(path := f"/dev/{name}")]
 
 
 def made() -> dict[str, str]:

@@ -13,7 +13,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Mapping, Sequence
 
-from speciale.sandbox import jail as jails
+from speciale.sandbox import forms as all_forms
 from speciale.sandbox.call import Command, call, command_line
 from speciale.sandbox.jail import Jail
 from speciale.sandbox.limits import DEFAULT, Limits, Outcome
@@ -32,7 +32,7 @@ class Sandbox:
         limits: Limits = DEFAULT,
         warm: int = 2,
         *,
-        forms: Sequence[str] = jails.FORMS,
+        forms: Sequence[str] = all_forms.FORMS,
         unsafe: bool = False,
     ) -> None:
         """`limits` are those of calls that name none; `warm` cells are kept ready.
@@ -103,7 +103,7 @@ class Sandbox:
                 self._jail.close()
                 self._jail = None
             if self._jail is None:
-                self._jail = jails.make(self._forms, self._unsafe, self._warm)
+                self._jail = all_forms.make(self._forms, self._unsafe, self._warm)
                 if self._jail.form == "unsafe":
                     print(WARNING, file=sys.stderr, flush=True)
             return self._jail

@@ -74,6 +74,8 @@ def score(problem: Problem, answer: str) -> float:
     1.0 means correct. Some scorers give part of the credit for a near miss or for an answer
     with words around it; that of number_sorting lets each number be off by one.
     White space around the answer counts for nothing.
+    It runs in this process: none of the scorers of these 15 families executes the answer or takes
+    long over any (tests/tasks/test_reasoning.py); those that do are scored in the sandbox (gym/).
     Raises DataError for a problem that this version of reasoning-gym does not draw.
     """
     family = find_family(problem.family, problem.level)

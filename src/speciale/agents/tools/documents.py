@@ -211,5 +211,5 @@ class _Reader(HTMLParser):
 
     @property
     def text(self) -> str:
-        text = re.sub(r"[ \t]*\n[ \t]*\n\s*", "\n\n", "".join(self._parts))
-        return re.sub(r"(?m)^ (?=\S)", "", text).strip() + "\n"
+        text = re.sub(r"(?:[ \t]*\n){3,}", "\n\n", "".join(self._parts))
+        return re.sub(r"(?m)^ (?=\S)|[ \t]+$", "", text).strip("\n") + "\n"

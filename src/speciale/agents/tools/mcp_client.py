@@ -106,7 +106,7 @@ class McpTools:
     async def connect(self) -> None:
         """Opens the connection, or _Unreachable says why not."""
         self._suspect, self._why, self.last_words = False, "", ""
-        self._leave = asyncio.Event()
+        self._leave, self._session = asyncio.Event(), None
         ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._holding = asyncio.create_task(self._hold(ready, self._leave))
         try:
@@ -203,6 +203,8 @@ class McpTools:
         if holding is None:
             return
         self._leave.set()
+        if self._session is None:  # it is still waiting for the server's first words
+            holding.cancel()
         _, late = await asyncio.wait({holding}, timeout=10.0)
         if late:
             holding.cancel()
@@ -215,8 +217,8 @@ def result_of(said: Mapping[str, Any]) -> Result:
     structured = said.get("structuredContent")
     if structured is not None and not any(b.get("type") == "text" for b in said["content"]):
         parts.insert(0, json.dumps(structured, ensure_ascii=False))
-    text = clipped("\n".join(parts)) or "(no output)"
-    return Result(text, error=bool(said.get("isError")))
+    text = "\n".join(parts) if parts else "(no output)"
+    return Result(clipped(text), error=bool(said.get("isError")))
 
 
 def _part(block: Mapping[str, Any]) -> str:

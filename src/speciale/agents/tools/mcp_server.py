@@ -6,14 +6,17 @@ checked against the schema, bound in time and length, and never an exception.
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import json
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 from speciale import __version__
 from speciale.agents.calls import CallLimits, answer_calls
+from speciale.agents.tools.mcp_transport import lines
 from speciale.errors import ConfigError
 from speciale.tasks.environment import Environment
 
@@ -61,12 +64,27 @@ def mcp_server(environment: Environment) -> Any:
 
 
 async def serve_stdio(environment: Environment) -> None:
-    """Until stdin ends."""
+    """Until stdin ends, or it is interrupted."""
     from mcp.server.stdio import stdio_server
 
     server = mcp_server(environment)
-    async with stdio_server() as (read, write):
+    async with stdio_server(stdin=await _stdin()) as (read, write):
         await server.run(read, write, server.create_initialization_options())
+
+
+async def _stdin() -> Any | None:
+    """Lines of stdin without a thread, since one that reads would hold up the end of the program
+    until there is another line. None, the SDK's way, where stdin is a file or a terminal."""
+    if sys.stdin.isatty():  # which would be left in a state that its shell does not expect
+        return None
+    reader = asyncio.StreamReader()
+    try:
+        await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
+        )
+    except (ValueError, OSError):
+        return None
+    return (line.decode(errors="replace") async for line in lines(reader))
 
 
 def http_app(environment: Environment, host: str, key: str | None) -> Any:

@@ -148,7 +148,7 @@ async def _pipes(
     async def read() -> None:
         with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
             async with arrived:  # closed at the end, so that no call waits on
-                async for line in _lines(process.stdout):
+                async for line in lines(process.stdout):
                     if (message := _message(line)) is not None:
                         await arrived.send(SessionMessage(message))
                 await asyncio.sleep(0.05)  # for its last words and its exit code
@@ -198,7 +198,7 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
         os.killpg(process.pid, signal.SIGKILL)
 
 
-async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[bytes]:
+async def lines(stream: asyncio.StreamReader) -> AsyncIterator[bytes]:
     """Of a line beyond the bound only a beginning, which says what it answers."""
     line, over = bytearray(), False
     while piece := await stream.read(1 << 16):

@@ -53,11 +53,19 @@ async def open_tools(
             except ConfigError as error:
                 # A server's settings may be secrets.
                 raise ConfigError(f"{kind if kind == 'mcp' else part}: {error}") from error
-            if tool_names(tools) & {name for one in opened for name in tool_names(one)}:
-                name = tools.name if kind == "mcp" else Path(about).resolve().name
-                tools = Prefixed(tools, re.sub(r"\W", "_", name)[:30] or kind)
-            opened.append(tools)
+            taken = {name for one in opened for name in tool_names(one)}
+            name = tools.name if kind == "mcp" else Path(about).expanduser().resolve().name
+            opened.append(_apart(tools, re.sub(r"\W", "_", name)[:30] or kind, taken))
         yield Combined(opened)
+
+
+def _apart(tools: Environment, name: str, taken: set[str]) -> Environment:
+    """The set, its tools called after `name` where they would take another's name."""
+    apart, number = tools, 2
+    while tool_names(apart) & taken:
+        apart = Prefixed(tools, name)
+        name, number = f"{name.removesuffix(f'_{number - 1}')}_{number}", number + 1
+    return apart
 
 
 def _set(kind: str, about: str, session: Session, limits: Limits) -> AbstractAsyncContextManager:

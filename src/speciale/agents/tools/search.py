@@ -93,6 +93,7 @@ def _shown(hit: Hit, number: int) -> str:
     lines = [f"{number}. {hit.id} (page {hit.page} of {hit.pages}): {hit.title}"]
     lines.append(f"   {hit.snippet}")
     if hit.also:
-        others = ", ".join(hit.also[:3])
-        lines.append(f"   The same text: {others}{' …' if len(hit.also) > 3 else ''}")
+        more = hit.same - len(hit.also)
+        others = [*hit.also, f"{more} more"] if more else hit.also
+        lines.append(f"   The same text: {', '.join(others)}")
     return "\n".join(lines)

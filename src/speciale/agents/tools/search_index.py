@@ -29,8 +29,8 @@ from speciale.files import explained
 log = logging.getLogger(__name__)
 
 FORMAT = 1  # of the index; one of another format is another index
-FRESH_S = 5.0  # a folder is looked through no oftener, nor for more than 1/20 of the time
-WRITER_BYTES = 64 << 20
+FRESH_S, REST = 5.0, 20.0  # a folder is looked through no oftener, nor for 1/20 of the time
+WRITER_BYTES = 48 << 20  # for each thread
 COMMIT_CHARACTERS = 256 << 20  # after which what was read is kept, whatever comes
 MOST_PAGES = 2000  # that a search looks at
 KINDS = ("document", "binary", "too large", "unreadable")
@@ -44,7 +44,8 @@ class Hit:
     page: int  # from 1
     pages: int
     snippet: str
-    also: tuple[str, ...] = ()  # documents with the very same text on that page
+    also: tuple[str, ...]  # other documents with the very same text on a page, or three of them
+    same: int  # how many they are
 
 
 class SearchIndex:
@@ -65,7 +66,7 @@ class SearchIndex:
         early; what was read by then is kept. OSError where the folder cannot be read."""
         with self._lock:
             begun = time.monotonic()
-            if begun - self._looked_at < max(FRESH_S, 20 * self._took_s):
+            if begun - self._looked_at < max(FRESH_S, REST * self._took_s):
                 return
             os.scandir(self.folder).close()  # one that is gone for now does not empty the index
             with self._alone(stop):
@@ -88,29 +89,33 @@ class SearchIndex:
             return []
         searcher, limit = self._index.searcher(), 5 * top
         while True:
-            found = searcher.search(wanted, limit, count=False).hits
-            best: dict[str, Any] = {}
-            for _, address in found:
-                page = searcher.doc(address)
-                best.setdefault(page.get_first("id"), page)
-            groups: dict[tuple[bytes, int], list[str]] = {}
-            for id, page in best.items():
-                groups.setdefault((page.get_first("text"), page.get_first("page")), []).append(id)
-            if len(groups) >= top or len(found) < limit or limit > MOST_PAGES:
+            places = [place for _, place in searcher.search(wanted, limit, count=False).hits]
+            seen: set[int] = set()
+            groups: dict[int, list[Any]] = {}  # the best page of each document, by its text
+            marks = (searcher.fast_field_values(field, places) for field in ("key", "same"))
+            for place, key, same in zip(places, *marks):
+                if key not in seen:
+                    groups.setdefault(same, []).append(place)
+                seen.add(key)
+            if len(groups) >= top or len(places) < limit or limit > MOST_PAGES:
                 break
             limit *= 5  # many pages of few documents, or one text in many places
-        words = analyzers()["words"].analyze(query)
-        return [
-            Hit(
-                id,
-                best[id].get_first("title").decode(),
-                number,
-                best[id].get_first("pages"),
-                snippet(text.decode(), words),
-                tuple(also),
+        words, hits = analyzers()["words"].analyze(query), []
+        for place, *others in list(groups.values())[:top]:
+            page = searcher.doc(place)
+            title, text = (page.get_first(field).decode() for field in ("title", "text"))
+            hits.append(
+                Hit(
+                    page.get_first("id"),
+                    title,
+                    page.get_first("page"),
+                    page.get_first("pages"),
+                    snippet(text, words),
+                    tuple(searcher.doc(other).get_first("id") for other in others[:3]),
+                    len(others),
+                )
             )
-            for (text, number), (id, *also) in list(groups.items())[:top]
-        ]
+        return hits
 
     def _page(self, id: str, number: int) -> tuple[str, str, int] | None:
         from tantivy import Occur, Query
@@ -138,7 +143,7 @@ class SearchIndex:
             if known.get(key, (None, 0))[0] == stamp:
                 seen[key] = known[key][1]
                 continue
-            writer = writer or self._index.writer(heap_size=WRITER_BYTES, num_threads=1)
+            writer = writer or self._writer()
             if key in known:
                 self._forget(writer, key)
             try:
@@ -154,7 +159,7 @@ class SearchIndex:
                 fresh = 0
         if not stop.is_set():
             for key in known.keys() - seen.keys():
-                writer = writer or self._index.writer(heap_size=WRITER_BYTES, num_threads=1)
+                writer = writer or self._writer()
                 self._forget(writer, key)
         if writer is not None:
             writer.commit()
@@ -193,8 +198,12 @@ class SearchIndex:
                 words = spaced(f"{document.title}\n{id}\n" * 2 + text)
                 about |= {"id": id, "page": number, "pages": len(cut)}
                 about |= {"title": document.title.encode(), "text": text.encode()}
-                about |= {"words": words, "stems": words}
+                about |= {"same": _hash(text), "words": words, "stems": words}
             writer.add_document(tantivy.Document.from_dict(about, self._index.schema))
+
+    def _writer(self) -> Any:
+        threads = min(4, os.cpu_count() or 1)
+        return self._index.writer(heap_size=threads * WRITER_BYTES, num_threads=threads)
 
     def _forget(self, writer: Any, key: int) -> None:
         from tantivy import Query
@@ -266,7 +275,7 @@ def open_index(place: Path) -> Any:
     schema = tantivy.SchemaBuilder()
     for name in ("key", "first", "page"):
         schema.add_unsigned_field(name, indexed=True, fast=True, stored=name == "page")
-    for name in ("stamp", "kind"):
+    for name in ("stamp", "kind", "same"):
         schema.add_unsigned_field(name, fast=True)
     schema.add_unsigned_field("pages", stored=True)
     schema.add_text_field("id", stored=True, tokenizer_name="raw", index_option="basic")

@@ -15,6 +15,7 @@ MOST_CHARACTERS = 4000  # of a query that are read
 MOST_TERMS = 64
 MOST_WORD = 60  # bytes; what is longer is no word
 SNIPPET = 240  # characters
+MOST_PLACES = 100  # of a page, where one of the words stands
 
 # Scripts without spaces: each character is a word, and a run of them in a query is pairs in a row.
 _UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
@@ -22,7 +23,7 @@ _RUN = re.compile(f"{_UNSPACED.pattern}+")
 _QUOTED = re.compile('["“„«]([^"“”„«»]+)["”“»]')
 # Words of nearly every page cost time and rank nothing.
 # fmt: off
-_COMMON = {
+COMMON = {
     "a", "an", "and", "are", "as", "at", "be", "by", "can", "do", "does", "for", "from", "has",
     "have", "how", "i", "if", "in", "into", "is", "it", "its", "of", "on", "or", "that", "the",
     "their", "them", "then", "there", "these", "they", "this", "to", "was", "what", "when", "where",
@@ -61,7 +62,7 @@ def parsed(query: str, schema: Any) -> Any | None:
     words, stems = analyzers()["words"].analyze, analyzers()["stems"].analyze
     query = query[:MOST_CHARACTERS]
     plain = list(dict.fromkeys(words(_RUN.sub(" ", query))))
-    plain = [word for word in plain if word not in _COMMON] or plain
+    plain = [word for word in plain if word not in COMMON] or plain
     del plain[MOST_TERMS:]
     wanted = [Query.term_query(schema, "words", word) for word in plain]
     wanted += [
@@ -84,14 +85,16 @@ def snippet(text: str, words: list[str]) -> str:
     """The piece of `text` that holds most of `words`, on one line."""
     flat = " ".join(text.split())
     lower = flat.lower()
-    places = sorted(
-        (match.start(), word)
-        for word in set(words) - _COMMON
-        for match in re.finditer(rf"(?<!\w){re.escape(word)}|{re.escape(word)}", lower)
-    )[:1000]
+    places = []
+    for word in {*words} - COMMON:
+        at = lower.find(word)
+        while at >= 0 and len(places) < MOST_PLACES:
+            places.append((at, word))
+            at = lower.find(word, at + len(word))
+    places.sort()
     start, most = 0, 0
     for number, (place, _) in enumerate(places):
-        near = {word for at, word in places[number : number + 50] if at < place + SNIPPET - 40}
+        near = {word for at, word in places[number : number + 30] if at < place + SNIPPET - 60}
         if len(near) > most:
             start, most = place, len(near)
     start = max(0, start - 30)

@@ -31,7 +31,10 @@ def main(descriptors: list[int], jail: dict) -> None:
         kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
     request, shared = _receive(control)
     if jail["namespaces"]:
-        mounts.join(shared) if shared else mounts.resize(request["limits"])
+        if shared:
+            mounts.join(shared)
+        else:
+            mounts.resize(request["limits"])
         if request["kind"] == "open":
             opened = [os.open(f"/proc/self/ns/{kind}", os.O_RDONLY) for kind in ("mnt", "net")]
             socket.send_fds(control, [b"open"], opened)

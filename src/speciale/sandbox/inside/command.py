@@ -61,16 +61,21 @@ def _lay(files: list[tuple[str, bytes]]) -> None:
     for name, data in files:
         if folder := os.path.dirname(name):
             os.makedirs(folder, exist_ok=True)
-        with open(name, "wb") as file:
+        with open(name, "wb", opener=_opener) as file:
             file.write(data)
 
 
 def _read(path: str, most: int) -> None:
-    """One byte more than `most` says that there is more. A pipe without a writer does not block."""
-    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+    """One byte more than `most` says that there is more."""
+    with open(path, "rb", opener=_opener) as file:
         data = file.read(most + 1) or b""
     while data:
         data = data[os.write(1, data) :]
+
+
+def _opener(name: str, flags: int) -> int:
+    """A pipe that nobody has opened at the other end would block."""
+    return os.open(name, flags | os.O_NONBLOCK, 0o666)
 
 
 def _say(text: str) -> None:

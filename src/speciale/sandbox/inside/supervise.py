@@ -15,7 +15,7 @@ import time
 from . import processes
 
 SHARE = 0.1  # of a core, at most, that watching takes
-TICK_S = 0.02  # and no oftener
+TICK_S, IDLE_S = 0.02, 0.1  # between looks: at a command that uses CPU time, and one that waits
 GRACE_S = 0.5  # between SIGTERM and SIGKILL
 SOCKET_BYTES = 425_984  # what the kernel lets one hold, twice net.core.wmem_max's default
 MB = 1 << 20
@@ -33,6 +33,7 @@ class Watch:
         self._ends = begun + (self._limits["wall_s"] or float("inf"))
         self._seen: dict[tuple[int, int], float] = {}
         self._gone_s = 0.0
+        self.cpu_s = 0.0
 
     def beyond(self) -> str | None:
         """The limit that does not hold any more."""
@@ -46,7 +47,8 @@ class Watch:
             most -= _sockets() * SOCKET_BYTES
         if processes.memory(pids) > most and processes.memory_shared_out(pids) > most:
             return "memory"
-        if self._cpu_s(stats) > self._limits["cpu_s"]:
+        self.cpu_s = self._cpu_s(stats)
+        if self.cpu_s > self._limits["cpu_s"]:
             return "cpu"
         if self._alone:
             return None
@@ -95,7 +97,7 @@ def until_the_end(child: int, control: socket.socket, request: dict, begun: floa
     stopped, status, kill_at, pause_s = None, None, float("inf"), TICK_S
     while True:
         ready = [descriptor for descriptor, _ in poller.poll(pause_s * 1000)]
-        looked = time.monotonic()
+        looked, used, before = time.monotonic(), time.process_time(), watch.cpu_s
         status = processes.reap(child)
         # The caller closes the control socket to have an end of it, and so does its death.
         if status is not None or control.fileno() in ready or os.getppid() != parent:
@@ -109,7 +111,8 @@ def until_the_end(child: int, control: socket.socket, request: dict, begun: floa
                 break
         elif looked > kill_at:
             break
-        pause_s = max(TICK_S, (time.monotonic() - looked) / SHARE)
+        pause_s = min(2 * pause_s, IDLE_S) if watch.cpu_s == before else TICK_S
+        pause_s = max(pause_s, (time.process_time() - used) / SHARE)
     killed = processes.kill_all(child)
     code = os.waitstatus_to_exitcode(killed if status is None else status)
     stopped = stopped or OWN_SIGNALS.get(-code)

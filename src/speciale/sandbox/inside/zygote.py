@@ -49,8 +49,8 @@ def main(server: int, owner: int) -> None:
                     if descriptor >= 0:
                         os.close(descriptor)
                 _become_cell(descriptors, jail)
-        except OSError:  # its control socket closes, which says it to whoever asked
-            pass
+        except OSError as error:
+            _tell(descriptors[0], error)
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
@@ -75,8 +75,12 @@ def _become_cell(descriptors: list[int], jail: dict) -> None:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         cell.main(descriptors, jail)
     except BaseException as error:
-        report = {"error": f"{type(error).__name__}: {error}"}
-        with contextlib.suppress(OSError):
-            os.write(descriptors[0], json.dumps(report).encode())
+        _tell(descriptors[0], error)
     finally:
         os._exit(0)
+
+
+def _tell(control: int, error: BaseException) -> None:
+    report = {"error": f"{type(error).__name__}: {error}"}
+    with contextlib.suppress(OSError):
+        os.write(control, json.dumps(report).encode())

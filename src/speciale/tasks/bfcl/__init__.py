@@ -14,7 +14,7 @@ from speciale.sandbox import Sandbox
 from speciale.tasks.bfcl.categories import CATEGORIES, REFUSED, Category
 from speciale.tasks.bfcl.data import cases
 from speciale.tasks.bfcl.multi_turn import multi_turn_task
-from speciale.tasks.bfcl.servers import Servers
+from speciale.tasks.bfcl.servers import SHARED, Servers
 from speciale.tasks.bfcl.single_turn import single_turn_task
 from speciale.tasks.task import Task
 
@@ -42,7 +42,7 @@ def bfcl_tasks(
         )
     chosen = CATEGORIES[category]
     make = multi_turn_task if chosen.kind == "worlds" else single_turn_task
-    servers = Servers(sandbox)
+    servers = SHARED if sandbox is None else Servers(sandbox)
     order = list(cases(category))
     Random(seed).shuffle(order)
     return (make(case, chosen, servers) for case in islice(order, count))

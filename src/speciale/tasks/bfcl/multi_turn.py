@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager, suppress
 from functools import cache
 from typing import Any
 
-from speciale.errors import DataError
+from speciale.tasks.arguments import argument_faults
 from speciale.tasks.bfcl.calls import Call, turns_of
 from speciale.tasks.bfcl.categories import Category
 from speciale.tasks.bfcl.data import Json, documents
@@ -88,7 +88,7 @@ def multi_turn_task(case: Json, category: Category, servers: Servers) -> Task:
         name, arguments = call["name"], call["arguments"]
         if name not in tools or held.get(name, 0) > at or arguments is None:
             return False
-        return fits(tools[name], arguments)
+        return not argument_faults(tools[name], arguments)
 
     async def verify(attempt: Attempt) -> Verdict:
         made = turns_of(attempt.messages, [turn.messages[0] for turn in turns])
@@ -108,19 +108,6 @@ def multi_turn_task(case: Json, category: Category, servers: Servers) -> Task:
         turns=turns[1:],
         metadata={"category": category.name, "classes": classes, "gold": gold},
     )
-
-
-def fits(tool: Json, arguments: Mapping[str, Any]) -> bool:
-    """Whether a tool can be called with these, by the rules of the agent's loop."""
-    try:
-        from jsonschema import Draft202012Validator
-    except ImportError:
-        raise DataError(
-            "BFCL's verdicts need the package jsonschema: run `pip install 'speciale[agents]'`."
-        ) from None
-    schema = tool["function"]["parameters"]
-    known = schema["properties"] or arguments
-    return arguments.keys() <= known.keys() and Draft202012Validator(schema).is_valid(arguments)
 
 
 @cache

@@ -1,7 +1,8 @@
 """Processes in the sandbox that run world.py, started when needed and used again.
 
-One serves one case at a time. Each event loop has its own, which end with it; one that was left in
-the middle of a request, or did not answer in time, is not used again.
+One serves one case at a time. Each event loop has its own, which end with it or after a while
+without a case; one that was left in the middle of a request, or did not answer in time, is not used
+again.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from speciale.errors import DataError
 from speciale.sandbox import Limits, Process, Sandbox, SandboxError, default_sandbox
@@ -27,6 +27,7 @@ LIMITS = Limits(memory_mb=512, cpu_s=YEAR_S, processes=8, file_mb=1, disk_mb=8)
 ANSWER_S = 60.0  # the longest that a call or a check may take
 LONGEST = 64_000_000  # bytes of one reply
 KEPT = 4  # idle ones, in each event loop
+REST_S = 10.0  # then an idle one ends
 # Nothing may depend on the machine's clock or on the order of sets.
 ENVIRONMENT = {"TZ": "UTC", "PYTHONHASHSEED": "0"}
 
@@ -40,6 +41,7 @@ class Server:
 
     def __init__(self, sandbox: Sandbox) -> None:
         self.good = False
+        self._rest: asyncio.TimerHandle | None = None
         self._process: asyncio.Future[Process] = asyncio.get_running_loop().create_future()
         self._life = asyncio.create_task(self._live(sandbox))
 
@@ -55,9 +57,10 @@ class Server:
                 )
                 self._process.set_result(process)
                 await process.wait()
-        except SandboxError as error:
-            if not self._process.done():
-                self._process.set_exception(error)
+        except Exception as error:
+            if self._process.done():
+                raise
+            self._process.set_exception(error)
 
     async def start(self) -> None:
         process = await self._process
@@ -105,10 +108,21 @@ class Server:
             raise EOFError
         return json.loads(await stdout.readexactly(length))
 
+    def rest(self) -> None:
+        """Ends after a while, unless `wake` comes first."""
+        self._rest = asyncio.get_running_loop().call_later(REST_S, self._end)
+
+    def wake(self) -> None:
+        if self._rest is not None:
+            self._rest.cancel()
+
     async def stop(self) -> None:
+        self._end()
+        await asyncio.wait([self._life])
+
+    def _end(self) -> None:
         self.good = False
         self._life.cancel()
-        await asyncio.wait([self._life])
 
 
 @dataclass
@@ -126,9 +140,11 @@ class Servers:
 
     def __init__(self, sandbox: Sandbox | None = None) -> None:
         self._sandbox = sandbox
-        self._loops: WeakKeyDictionary[asyncio.AbstractEventLoop, _Loop] = WeakKeyDictionary()
+        self._loops: dict[asyncio.AbstractEventLoop, _Loop] = {}
 
     def _here(self) -> _Loop:
+        for ended in [loop for loop in list(self._loops) if loop.is_closed()]:
+            self._loops.pop(ended, None)
         return self._loops.setdefault(asyncio.get_running_loop(), _Loop())
 
     @asynccontextmanager
@@ -136,20 +152,23 @@ class Servers:
         """A server for one case. SandboxError or DataError where none can be had."""
         idle = self._here().idle
         server = None
-        while server is None and idle and not fresh:
-            server = idle.pop()
-            server = server if server.alive else None
+        while idle and server is None and not fresh:
+            rested = idle.pop()
+            server = rested if rested.alive else None
         try:
             if server is None:
                 server = Server(self._sandbox or default_sandbox())
                 await server.start()
+            server.wake()
             yield server
         except BaseException:
             if server is not None:
                 await server.stop()
             raise
+        idle[:] = [rested for rested in idle if rested.alive]
         if server.alive and len(idle) < KEPT:
             idle.append(server)
+            server.rest()
         else:
             await server.stop()
 
@@ -170,3 +189,6 @@ class Servers:
                     return (await server.ask(request))["fault"]
             except WorldError as error:
                 return f"The calls could not be run: {error}."
+
+
+SHARED = Servers()  # of all who name no sandbox

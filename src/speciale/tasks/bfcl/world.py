@@ -147,13 +147,12 @@ def send(out: int, reply: Mapping[str, Any]) -> None:
         rest = rest[os.write(out, rest) :]
 
 
-def serve(out: int, request: Mapping[str, Any]) -> None:
+def serve(out: int, request: dict[str, Any]) -> None:
     """One case, in a process of its own."""
-    if request["do"] == "compare":
-        del request["do"]
+    do = request.pop("do")
+    if do == "compare":
         send(out, {"fault": _guarded(compare, **request)})
-    elif request["do"] == "replay":
-        del request["do"]
+    elif do == "replay":
         send(out, {"fault": _guarded(replay, **request)})
     else:
         world = World(request["case"])

@@ -10,6 +10,7 @@ import copy
 import json
 import math
 import random
+import time
 from functools import cache, lru_cache
 from typing import Any
 
@@ -17,8 +18,10 @@ import numpy as np
 from reasoning_gym.coaching.base_curriculum import BaseCurriculum
 from reasoning_gym.factory import CURRICULA, DATASETS
 
+from speciale.tasks.families import FAMILIES
 from speciale.tasks.gym import mends, scorers
 from speciale.tasks.gym.references import reference
+from speciale.tasks.problem import split_of
 
 Entry = dict[str, Any]
 
@@ -56,7 +59,22 @@ def prepare(family: str, level: int, **_: Any) -> None:
     dataset(family, level)
 
 
-def draw(family: str, level: int, item: int) -> dict[str, Any]:
+def draw(
+    family: str, level: int, items: list[int], split: str | None, budget_s: float
+) -> list[dict[str, str | Entry]]:
+    """The first of `items`, as many as `budget_s` is enough for and at least one."""
+    until = time.monotonic() + budget_s
+    drawn: list[dict[str, str | Entry]] = []
+    for item in items:
+        drawn.append(draw_one(family, level, item, split))
+        if time.monotonic() > until:
+            break
+    return drawn
+
+
+def draw_one(
+    family: str, level: int, item: int, split: str | None = None
+) -> dict[str, str | Entry]:
     """Item number `item`: its entry as JSON and an answer that scores 1.0; or why it is no task.
 
     The library leaves some items without a right answer, or with one that is nothing at all.
@@ -69,12 +87,19 @@ def draw(family: str, level: int, item: int) -> dict[str, Any]:
     except (RuntimeError, ValueError, IndexError) as error:  # it gave up after many attempts
         return {"skip": str(error)}
     entry: Entry = json.loads(json.dumps(drawn))  # as the scorer will see it
+    if split is not None and split_of(family, _asked(family, entry)) != split:
+        return {"skip": "it is in another split"}
     answer = reference(family, entry)
     if not answer.strip():
         return {"skip": "the right answer is nothing at all"}
     if score(family, level, entry, answer) != 1.0:
         return {"skip": f"the library's own answer {answer!r} is not right"}
     return {"entry": entry, "answer": answer}
+
+
+def _asked(family: str, entry: Entry) -> str:
+    """The question as `problems` would put it, so that both put it in the same split."""
+    return FAMILIES[family].restate(entry)[0] if family in FAMILIES else entry["question"]
 
 
 def score(family: str, level: int, entry: Entry, answer: str) -> float:

@@ -5,8 +5,9 @@ of the item's metadata or from a small solver.
 from __future__ import annotations
 
 import json
-from collections import deque
 from typing import Any
+
+from speciale.tasks.gym import rush_hour
 
 Entry = dict[str, Any]
 
@@ -25,7 +26,7 @@ def reference(family: str, entry: Entry) -> str:
         case "rubiks_cube":
             return unscramble(metadata["scramble_moves"])
         case "rush_hour":
-            return drive_out(metadata["board_config"])
+            return rush_hour.solve(metadata["board_config"])
     raise ValueError(f"{family} has no answer of its own, and none is known here")
 
 
@@ -52,54 +53,3 @@ def unscramble(moves: str) -> str:
     """The moves of a cube undone: the last one first, each the other way round."""
     undone = (move[:-1] if move.endswith("'") else move + "'" for move in reversed(moves.split()))
     return " ".join(undone)
-
-
-SIDE = 6  # of a rush hour board
-
-
-def drive_out(board: str) -> str:
-    """A shortest solution of a rush hour board, breadth first: "A+1 K-2 ...".
-
-    `board` is its rows; "o" is free, "x" a wall, any other letter a vehicle, "A" the one that has
-    to reach the right edge. Moves name the vehicles as the question does, which letters them anew.
-    """
-    cells: dict[str, list[int]] = {}
-    for cell, mark in enumerate(board):
-        if mark != "o":
-            cells.setdefault(mark, []).append(cell)
-    walls = frozenset(cells.pop("x", []))
-    names = sorted(cells)
-    strides = [cells[name][1] - cells[name][0] for name in names]
-    lengths = [len(cells[name]) for name in names]
-    start = tuple(cells[name][0] for name in names)
-    reached: dict[tuple[int, ...], tuple[tuple[int, ...], str] | None] = {start: None}
-    queue = deque([start])
-    while queue:
-        state = queue.popleft()
-        if (state[0] % SIDE) + lengths[0] == SIDE:  # "A" sorts first
-            return " ".join(_moves(reached, state))
-        taken = set(walls)
-        for place, stride, length in zip(state, strides, lengths):
-            taken.update(range(place, place + stride * length, stride))
-        for number, (place, stride, length) in enumerate(zip(state, strides, lengths)):
-            for way in (1, -1):
-                steps = 0
-                while True:
-                    steps += way
-                    cell = place + stride * (steps + (length - 1 if way > 0 else 0))
-                    same_row = stride == SIDE or cell // SIDE == place // SIDE
-                    if not 0 <= cell < SIDE * SIDE or not same_row or cell in taken:
-                        break
-                    moved = (*state[:number], place + stride * steps, *state[number + 1 :])
-                    if moved not in reached:
-                        reached[moved] = (state, f"{chr(65 + number)}{steps:+d}")
-                        queue.append(moved)
-    raise ValueError(f"the board {board!r} has no solution")
-
-
-def _moves(reached: dict[Any, Any], state: Any) -> list[str]:
-    moves = []
-    while step := reached[state]:
-        state, move = step
-        moves.append(move)
-    return moves[::-1]

@@ -12,6 +12,8 @@ from decimal import ROUND_HALF_UP, Context, Decimal
 from fractions import Fraction
 from typing import Any
 
+from speciale.tasks.gym import rush_hour
+
 Entry = dict[str, Any]
 Scorer = Callable[[Any, str, Entry], float]
 
@@ -145,11 +147,29 @@ def _candidate(answer: str, entry: Entry) -> bool:
 
 
 def _pooled(answer: str, entry: Entry) -> bool:
-    """pool_matrix: two decimals, either way of rounding a half; the library forgives 1%."""
-    given, right = (
-        [float(number) for number in text.split()] for text in (answer, entry["answer"])
-    )
-    return len(given) == len(right) and all(abs(a - b) < 0.0101 for a, b in zip(given, right))
+    """pool_matrix: each number rounded rightly to two decimals; the library forgives 1%."""
+    metadata = entry["metadata"]
+    matrix, size = metadata["matrix"], metadata["pool_size"]
+    given = [[Fraction(number) for number in line.split()] for line in answer.splitlines()]
+    right = [
+        [
+            _pool(metadata["pool_type"], [line[j : j + size] for line in matrix[i : i + size]])
+            for j in range(0, len(matrix[0]), size)
+        ]
+        for i in range(0, len(matrix), size)
+    ]
+    pairs = [pair for lines in zip(given, right, strict=True) for pair in zip(*lines, strict=True)]
+    return all(abs(a - b) <= Fraction(1, 200) for a, b in pairs)
+
+
+def _pool(kind: str, part: list[list[int]]) -> Fraction:
+    numbers = [number for line in part for number in line]
+    return Fraction(max(numbers)) if kind == "max" else Fraction(sum(numbers), len(numbers))
+
+
+def _driven_out(answer: str, entry: Entry) -> bool:
+    """rush_hour: the library lets a vehicle that is blocked stop where it has to."""
+    return rush_hour.solved_by(entry["metadata"]["board_config"], answer)
 
 
 def grid(source: Any, answer: str, entry: Entry) -> float:
@@ -196,6 +216,8 @@ SCORERS: dict[str, Scorer] = {
     "letter_jumble": only_if(_same_words),
     "spell_backward": only_if(_same_words),
     "figlet_font": only_if(_same_words),
+    # Impossible moves are taken.
+    "rush_hour": only_if(_driven_out),
     # Tolerances wider than the question allows.
     "decimal_arithmetic": only_if(_rounded_rightly),
     "number_format": only_if(_candidate),

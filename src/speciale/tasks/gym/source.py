@@ -7,20 +7,19 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator
-from itertools import count as counting
+from itertools import cycle
 from random import Random
 from typing import Any
 
 from speciale.errors import DataError
 from speciale.sandbox import Sandbox
 from speciale.tasks import answers
-from speciale.tasks.families import FAMILIES
 from speciale.tasks.gym.catalogue import CATALOGUE
-from speciale.tasks.problem import split_of
 from speciale.tasks.task import Attempt, Task, Verdict
 from speciale.tasks.worker import ask, ask_now
 
 DRAW_S, SCORE_S = 120, 10
+BATCH, BATCH_S = 32, 1.0  # items drawn at once, as long as they are quick
 MISSES = 200  # draws in a row without a new question: then the family has no more
 
 Entry = dict[str, Any]
@@ -64,36 +63,65 @@ def _draws(
     family: str, seed: int, level: int | None, split: str | None, sandbox: Sandbox | None
 ) -> Iterator[Task]:
     levels = [level] if level else list(range(1, CATALOGUE[family].levels + 1))
-    numbers = {level: Random(f"{seed}/{family}/{level}") for level in levels}
+    streams = [_items(family, level, seed, split, sandbox) for level in levels]
     seen: set[str] = set()
     misses = 0
-    for turn in counting():
-        current = levels[turn % len(levels)]
-        while misses < MISSES:
-            task = draw(family, current, numbers[current].getrandbits(31), split, sandbox)
+    for stream in cycle(streams):
+        for task in stream:
             if task is not None and task.prompt[0]["content"] not in seen:
+                seen.add(task.prompt[0]["content"])
+                misses = 0
+                yield task
                 break
             misses += 1
-        else:
-            return
-        misses = 0
-        seen.add(task.prompt[0]["content"])
-        yield task
+            if misses == MISSES:
+                return
+
+
+def _items(
+    family: str, level: int, seed: int, split: str | None, sandbox: Sandbox | None
+) -> Iterator[Task | None]:
+    """A level's items in an order by `seed`, as `draw` gives them; never ends."""
+    numbers = Random(f"{seed}/{family}/{level}")
+    items: list[int] = []
+    batch = 1
+    while True:
+        items += [numbers.getrandbits(31) for _ in range(batch - len(items))]
+        drawn = draw(family, level, items, split, sandbox)
+        yield from drawn
+        batch = min(2 * batch, BATCH) if len(drawn) == batch else len(drawn)
+        items = items[len(drawn) :]
 
 
 def draw(
-    family: str, level: int, item: int, split: str | None = None, sandbox: Sandbox | None = None
-) -> Task | None:
-    """One task by its numbers; None where the library has none there, or it is in another split."""
-    reply = ask_now(sandbox, "draw", DRAW_S, family=family, level=level, item=item)
+    family: str,
+    level: int,
+    items: list[int],
+    split: str | None = None,
+    sandbox: Sandbox | None = None,
+) -> list[Task | None]:
+    """The tasks of the first of these items, at least of one; None where the library has none
+    there, or it is in another split."""
+    reply = ask_now(
+        sandbox,
+        "draw",
+        DRAW_S,
+        family=family,
+        level=level,
+        items=items,
+        split=split,
+        budget_s=BATCH_S,
+    )
     if reply.trouble:
-        raise DataError(f"reasoning-gym could not draw {family}/{level}/{item}: {reply.trouble}.")
-    if "skip" in reply.value:
-        return None
-    entry = reply.value["entry"]
-    if split is not None and split_of(family, _asked(family, entry)) != split:
-        return None
-    return task_of(family, level, item, entry, reply.value["answer"], sandbox)
+        raise DataError(
+            f"reasoning-gym could not draw {family}/{level}/{items[0]}: {reply.trouble}."
+        )
+    return [
+        None
+        if "skip" in each
+        else task_of(family, level, item, each["entry"], each["answer"], sandbox)
+        for item, each in zip(items, reply.value)
+    ]
 
 
 def task_of(
@@ -112,11 +140,6 @@ def task_of(
         answer=answer,
         metadata={"family": family, "item": item, "entry": entry},
     )
-
-
-def _asked(family: str, entry: Entry) -> str:
-    """The question as `problems` would put it, so that both put it in the same split."""
-    return FAMILIES[family].restate(entry)[0] if family in FAMILIES else entry["question"]
 
 
 async def _verdict(

@@ -30,7 +30,9 @@ def verifiers_tasks(name: str, seed: int, split: str | None) -> Iterator[Task]:
     try:
         import verifiers as vf
     except ImportError:
-        raise DataError(f"verifiers:{name} needs the package verifiers: {INSTALL}.") from None
+        vf = None
+    if getattr(vf, "__file__", None) is None:  # any folder of that name can be imported
+        raise DataError(f"verifiers:{name} needs the package verifiers: {INSTALL}.")
     try:
         environment = vf.load_environment(name)
     except Exception as error:  # whatever its module does
