@@ -15,7 +15,6 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from _results import Row, write
-
 from speciale.sandbox import Limits, Sandbox
 
 BOMB = """
@@ -38,49 +37,49 @@ def quantiles(seconds: list[float]) -> Row:
     }
 
 
-async def timed(call: Callable[[], Awaitable[object]]) -> float:
+async def timed(call: Callable[..., Awaitable[object]], *arguments: object) -> float:
     begun = time.perf_counter()
-    await call()
+    await call(*arguments)
     return time.perf_counter() - begun
 
 
-def children() -> list[int]:
-    """All processes below this one."""
+def below() -> dict[int, int]:
+    """All processes that this one started, and theirs: number -> parent, in the order of birth."""
     parents = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
-            parents[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
+            values = path.read_text().rpartition(")")[2].split()
         except OSError:
             continue
-    below = {os.getpid()}
-    while grown := {pid for pid, parent in parents.items() if parent in below} - below:
-        below |= grown
-    return sorted(below - {os.getpid()})
+        parents[int(path.parent.name)] = int(values[1]), int(values[19])
+    found = {os.getpid()}
+    while grown := {pid for pid, (parent, _) in parents.items() if parent in found} - found:
+        found |= grown
+    found.discard(os.getpid())
+    return {pid: parents[pid][0] for pid in sorted(found, key=lambda pid: parents[pid][1])}
 
 
 def held() -> dict[str, int]:
     """What could leak: here, in the jail's first process and in the temporary folder."""
-    first = children()[-1]
+    processes = below()
+    first = Path(f"/proc/{list(processes)[1]}")  # bubblewrap, which waits, is before it
     own = Path("/proc/self")
     return {
-        "processes": len(children()),
+        "processes": len(processes),
         "descriptors": len(list((own / "fd").iterdir())),
-        "jail's descriptors": len(list(Path(f"/proc/{first}/fd").iterdir())),
+        "jail's descriptors": len(list((first / "fd").iterdir())),
         "mounts": len((own / "mountinfo").read_text().splitlines()),
-        "jail's mounts": len(Path(f"/proc/{first}/mountinfo").read_text().splitlines()),
-        "files": len(list(Path(tempfile.gettempdir()).glob("speciale-sandbox-*"))),
-        "namespaces": namespaces(),
+        "jail's mounts": len((first / "mountinfo").read_text().splitlines()),
+        "temporary files": len(list(Path(tempfile.gettempdir()).iterdir())),
+        "namespaces": namespaces(list(processes)),
     }
 
 
-def namespaces() -> int:
-    """All that some process of this machine is in."""
+def namespaces(processes: list[int]) -> int:
+    """All that one of `processes` is in."""
     found = set()
-    for path in Path("/proc").glob("[0-9]*/ns/*"):
-        try:
-            found.add(os.readlink(path))
-        except OSError:
-            continue
+    for pid in processes:
+        found |= {os.readlink(path) for path in Path(f"/proc/{pid}/ns").iterdir()}
     return len(found)
 
 
@@ -94,7 +93,7 @@ async def many(sandbox: Sandbox, calls: int, at_once: int) -> Row:
 
     async def worker() -> None:
         for number in numbers:
-            seconds.append(await timed(lambda: one(number)))  # noqa: B023: awaited here
+            seconds.append(await timed(one, number))
 
     begun = time.perf_counter()
     await asyncio.gather(*(worker() for _ in range(at_once)))
@@ -103,7 +102,7 @@ async def many(sandbox: Sandbox, calls: int, at_once: int) -> Row:
     after = held()
     leaked = {name: f"{before[name]} -> {after[name]}" for name in before}
     print(f"before and after {calls} calls:", leaked)
-    unlike = {name for name in before if before[name] != after[name]} - {"namespaces"}
+    unlike = {name for name in before if before[name] != after[name]}
     if unlike:
         raise SystemExit(f"something was left behind: {unlike}")
     return {
@@ -122,10 +121,10 @@ async def alone(sandbox: Sandbox) -> list[Row]:
         ("one at a time: bash -c 'echo hi'", "echo hi"),
         ("one at a time: python3 -c pass", ["python3", "-c", "pass"]),
     ):
-        seconds = [await timed(lambda: sandbox.run(command)) for _ in range(400)]  # noqa: B023
+        seconds = [await timed(sandbox.run, command) for _ in range(400)]
         rows.append({"what": name, **quantiles(seconds)})
     async with sandbox.session() as session:
-        seconds = [await timed(lambda: session.run("echo hi")) for _ in range(400)]
+        seconds = [await timed(session.run, "echo hi") for _ in range(400)]
         rows.append({"what": "in a session: bash -c 'echo hi'", **quantiles(seconds)})
 
     async def open_and_close() -> None:
@@ -184,7 +183,9 @@ def main() -> None:
     parser.add_argument("--calls", type=int, default=10_000)
     parser.add_argument("--at-once", type=int, default=4)
     options = parser.parse_args()
-    write("sandbox_calls", asyncio.run(everything(options.calls, options.at_once)))
+    with tempfile.TemporaryDirectory() as tempfile.tempdir:  # to see what is left there
+        rows = asyncio.run(everything(options.calls, options.at_once))
+    write("sandbox_calls", rows)
 
 
 if __name__ == "__main__":

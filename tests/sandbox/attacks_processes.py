@@ -126,7 +126,7 @@ attempt(cloned)
 """),
     "joining the namespaces of others": Attack(
         """
-for pid in processes():
+for pid in (1, os.getppid(), host["victim"]):
     for kind in ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup"):
         def join():
             handle = os.open(f"/proc/{pid}/ns/{kind}", os.O_RDONLY)

@@ -13,6 +13,7 @@ import sys
 import sysconfig
 import tempfile
 import threading
+import time
 from pathlib import Path
 
 import speciale
@@ -98,6 +99,13 @@ class Host(contextlib.AbstractContextManager):
                 "python": sys.executable,
             }
         )
+
+    def was_reached(self):
+        """Whether a server was, of late."""
+        end = time.monotonic() + 5
+        while not self.reached and time.monotonic() < end:
+            time.sleep(0.02)
+        return bool(self.reached)
 
     def unharmed(self):
         assert self.file.read_text() == self.home_file.read_text() == SECRET

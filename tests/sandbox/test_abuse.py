@@ -108,7 +108,7 @@ def test_pages_that_processes_share_count_once(sandbox):
 held = fill(80)
 for _ in range(6):
     if os.fork() == 0:
-        time.sleep(1)
+        time.sleep(0.4)
         os._exit(0)
 for _ in range(6):
     os.wait()
@@ -134,7 +134,7 @@ while True:
 
     async def bomb():
         task = asyncio.create_task(
-            sandbox.run(["python3", "-c", script], limits=Limits(processes=16, wall_s=3))
+            sandbox.run(["python3", "-c", script], limits=Limits(processes=16, wall_s=1.5))
         )
         most = 0
         while not task.done():
@@ -150,7 +150,7 @@ while True:
 
 def test_a_bomb_of_bash(sandbox):
     outcome = asyncio.run(
-        sandbox.run(":(){ :|:& };: ; sleep 30", limits=Limits(processes=16, wall_s=2))
+        sandbox.run(":(){ :|:& };: ; sleep 30", limits=Limits(processes=16, wall_s=1))
     )
     assert b"fork" in outcome.stderr and outcome.stopped in ("wall", None)
 
@@ -169,7 +169,7 @@ print(count)
 
 
 def test_cells_do_not_share_their_processes(sandbox):
-    busy = "for i in $(seq 12); do sleep 2 & done; wait; echo done"
+    busy = "for i in $(seq 12); do sleep 1 & done; wait; echo done"
 
     async def several():
         return await asyncio.gather(*(sandbox.run(busy, limits=SMALL) for _ in range(4)))
@@ -255,7 +255,7 @@ def test_as_much_output_as_is_allowed(sandbox):
 
 # --- time -----------------------------------------------------------------------------------------
 
-BRIEF = Limits(cpu_s=1, wall_s=30, processes=16)
+BRIEF = Limits(cpu_s=0.5, wall_s=30, processes=16)
 CPU = {
     "one process": "while True: pass",
     "several": """

@@ -20,6 +20,7 @@ def test_held(name, sandbox, host):
     host.unharmed()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not is_root(), reason="shows what root can do without a sandbox")
 @pytest.mark.parametrize("name", [name for name, attack in ATTACKS.items() if attack.outside])
 def test_succeeds_without_a_sandbox(name):

@@ -63,7 +63,7 @@ def test_verify_answers_out_of_a_file(own, tmp_path):
         tmp_path,
         {"id": "2", "answer": "x"},
         {"id": "sum", "answer": "4"},
-        {"id": "sum", "answer": "3", "messages": [{"role": "assistant", "content": "3"}]},
+        {"id": "sum", "messages": [{"role": "assistant", "content": "3"}]},
     )
     code, text = run("verify", own, "--answers", given)
     assert code == 1 and "2 of 3 right, mean score 0.667" in text

@@ -103,7 +103,20 @@ def test_every_field_arrives(tmp_path):
         ({"prompt": "x", "answer": "y", "level": 0}, "level is 0: input should be greater"),
         ({"prompt": "x", "answer": "y", "files": {"../a": ""}}, "stays in it"),
         ({"prompt": "x", "answer": "y", "files": {"/etc/a": ""}}, "relative to /work"),
-        ({"prompt": "x", "answer": "y", "verifier": "reasoning-gym"}, "level, family and entry"),
+        (
+            {"prompt": "x", "answer": "y", "verifier": "reasoning-gym"},
+            "needs a family and an entry",
+        ),
+        (
+            {
+                "prompt": "x",
+                "answer": "y",
+                "verifier": "reasoning-gym",
+                "level": 9,
+                "metadata": {"family": "gcd", "entry": {}},
+            },
+            "level: gcd has no level 9",
+        ),
     ],
 )
 def test_a_wrong_row_is_named(tmp_path, row, message):

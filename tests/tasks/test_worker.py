@@ -1,6 +1,7 @@
 """The server in the sandbox: answers that hang, a server that dies, askers side by side."""
 
 import asyncio
+import os
 import threading
 
 import pytest
@@ -34,13 +35,13 @@ def test_replies_go_to_who_asked(sandbox):
 
 def test_one_that_hangs_is_ended_and_holds_up_nobody(sandbox):
     async def both():
-        slow = asyncio.create_task(ask(sandbox, "search", 2, **SLOW))
+        slow = asyncio.create_task(ask(sandbox, "search", 1.5, **SLOW))
         quick = await ask(sandbox, "search", pattern="a", answer="a")
         return slow.done(), quick, await slow
 
     done, quick, slow = asyncio.run(both())
     assert not done and quick == Reply(True)
-    assert slow == Reply(None, "it took longer than 2 s")
+    assert slow == Reply(None, "it took longer than 1.5 s")
     assert ask_now(sandbox, "search", pattern="a", answer="b") == Reply(False)
 
 
@@ -68,8 +69,8 @@ def test_a_server_that_dies_is_started_again(sandbox):
     assert ask_now(sandbox, "search", pattern="a", answer="a") == Reply(True)
     kill(after=0)
     assert ask_now(sandbox, "search", pattern="a", answer="a") == Reply(True)
-    kill(after=0.5)  # in the middle: it is asked again
-    assert ask_now(sandbox, "search", 3, **SLOW) == Reply(None, "it took longer than 3 s")
+    kill(after=0.3)  # in the middle: it is asked again
+    assert ask_now(sandbox, "search", 1, **SLOW) == Reply(None, "it took longer than 1 s")
 
 
 def test_event_loops_in_threads_ask_side_by_side(sandbox):
@@ -85,6 +86,19 @@ def test_event_loops_in_threads_ask_side_by_side(sandbox):
     for thread in threads:
         thread.join()
     assert sorted(replies) == [(number, number == 3) for number in range(6)]
+
+
+def test_a_fork_of_this_process_asks_a_server_of_its_own(sandbox):
+    assert ask_now(sandbox, "search", pattern="a", answer="a") == Reply(True)
+    pid = os.fork()
+    if pid == 0:
+        try:
+            reply = ask_now(sandbox, "search", pattern="a", answer="b")
+            os._exit(0 if reply == Reply(False) else 1)
+        finally:
+            os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert ask_now(sandbox, "search", pattern="a", answer="a") == Reply(True)
 
 
 def test_a_closed_sandbox_is_opened_again():

@@ -81,6 +81,7 @@ class Jail:
             return False
         ended = select.poll()
         ended.register(self._first, select.POLLIN)
+        ended.register(self._socket, select.POLLHUP)  # which comes a moment earlier
         return not ended.poll(0)
 
     def take(self) -> Ends:

@@ -5,12 +5,8 @@ reasoning-gym's own prompts ask for `<answer>` tags, mathematics for `\\boxed{}`
 
 from __future__ import annotations
 
-import re
-
 HOW_TO_ANSWER = "Give your final answer between <answer> and </answer>."
 MOST = 1_000_000  # characters; a tower of Hanoi may need 300,000
-
-FENCE = re.compile(r"\s*```\w*\n(.*)\n\s*```\s*", re.DOTALL)
 
 
 def final_answer(text: str) -> str:
@@ -23,9 +19,11 @@ def final_answer(text: str) -> str:
         found = _boxed(text)
     if found is None:
         found = text
-    if fenced := FENCE.fullmatch(found):
-        found = fenced[1]
-    return found.strip()
+    found = found.strip()
+    opening, line, inside = found.partition("\n")
+    if line and opening.startswith("```") and inside.endswith("```"):
+        found = inside.removesuffix("```").strip()
+    return found
 
 
 def shown(text: str) -> str:

@@ -19,7 +19,7 @@ AT_ONCE = 8
 class _Line(BaseModel):
     model_config = ConfigDict(extra="forbid")
     id: str
-    answer: str = ""
+    answer: str | None = None
     messages: list[Message] = []
 
 
@@ -41,7 +41,11 @@ def read_attempts(path: Path) -> list[tuple[str | None, Attempt]]:
         except (ValueError, RecursionError) as error:
             raise DataError(f"{path}, line {number}: it is not JSON: {error}.") from None
         messages = [message.model_dump() for message in line.messages]
-        attempts.append((line.id, Attempt(line.answer, messages)))
+        answer = line.answer
+        if answer is None:
+            said = [each["content"] for each in messages if each["role"] == "assistant"]
+            answer = said[-1] if said and said[-1] else ""
+        attempts.append((line.id, Attempt(answer, messages)))
     if not attempts:
         raise DataError(f"{path} holds no answer: it is empty.")
     return attempts

@@ -104,8 +104,10 @@ class Row(BaseModel):
         if self.verifier == "reasoning-gym":
             family = self.metadata.get("family")
             known = isinstance(family, str) and family in CATALOGUE
-            if not known or not isinstance(self.metadata.get("entry"), dict) or not self.level:
-                raise ValueError("metadata: reasoning-gym needs level, family and entry")
+            if not known or not isinstance(self.metadata.get("entry"), dict):
+                raise ValueError("metadata: reasoning-gym needs a family and an entry")
+            if not self.level or self.level > CATALOGUE[str(family)].levels:
+                raise ValueError(f"level: {family} has no level {self.level}")
         return self
 
 

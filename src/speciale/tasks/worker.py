@@ -11,6 +11,7 @@ import concurrent.futures
 import contextlib
 import itertools
 import json
+import os
 import threading
 import time
 import weakref
@@ -51,6 +52,16 @@ _lock = threading.Lock()
 _workers: weakref.WeakKeyDictionary[Sandbox, Worker] = weakref.WeakKeyDictionary()
 
 
+def _forget() -> None:
+    """In a fork of this process: its threads are not there."""
+    global _lock
+    _lock = threading.Lock()
+    _workers.clear()
+
+
+os.register_at_fork(after_in_child=_forget)
+
+
 def _worker(sandbox: Sandbox | None) -> Worker:
     sandbox = sandbox or default_sandbox()
     with _lock:
@@ -73,6 +84,8 @@ class Worker:
         self._starting = asyncio.Lock()
         # A daemon: at exit it is not waited for, and the server's pipes close, which ends it.
         threading.Thread(target=self._loop.run_forever, daemon=True).start()
+        end = weakref.finalize(sandbox, self._loop.call_soon_threadsafe, self._loop.stop)
+        end.atexit = False
 
     def submit(
         self, operation: str, seconds: float, fields: dict[str, Any]
@@ -149,4 +162,5 @@ class _Link:
             for future in self._pending.values():
                 if not future.done():
                     future.set_exception(_Gone())
-            await self._stack.aclose()
+            with contextlib.suppress(SpecialeError, OSError):  # it is gone in any case
+                await self._stack.aclose()

@@ -50,12 +50,12 @@ def test_limits_are_named():
         "head -c 3000000 /dev/zero > large",
         "yes",
         "echo fine",
-        wall_s=5,
+        wall_s=2,
         memory_mb=300,
         file_mb=1,
         output_kb=64,
     )
-    assert slow == Result("begun\n(stopped by the limit on wall time, 5 s)", error=True)
+    assert slow == Result("begun\n(stopped by the limit on wall time, 2 s)", error=True)
     assert memory.error and "(stopped by the limit on memory, 300 MB)" in memory.text
     assert large.error
     assert flood.error and flood.text.endswith("(stopped by the limit on output, 64 KB)")

@@ -39,6 +39,7 @@ def test_walk_finds_plain_files_alone(tmp_path):
     (tmp_path / "to-itself").symlink_to(tmp_path)
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / os.fsdecode(b"caf\xe9.txt")).write_text("x")
+    (tmp_path / "/".join("d" * 250)).mkdir(parents=True)
     assert ids(tmp_path, tmp_path / "cache") == ["b.txt", "caf?.txt", "a/c.txt"]
 
 

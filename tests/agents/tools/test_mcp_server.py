@@ -127,7 +127,7 @@ def test_the_official_client(tools, url):
 COMMAND = (
     "import sys\n"
     "from speciale.agents.tools.commands import tools_app\n"
-    "tools_app(['serve', *sys.argv[1:]], standalone_mode=False)\n"
+    "sys.exit(tools_app(['serve', *sys.argv[1:]], standalone_mode=False))\n"
 )
 
 
@@ -165,7 +165,7 @@ def test_the_command_is_interrupted():
         process.stdin.flush()
         assert json.loads(process.stdout.readline())["id"] == 1
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) != 0
+        assert process.wait(20) == 130
     finally:
         process.kill()
         process.communicate()

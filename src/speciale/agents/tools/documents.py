@@ -16,6 +16,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 MOST_BYTES = 16 << 20  # of a file, and of what comes out of a .gz
+MOST_DEPTH = 200  # of folders in folders, from the root of the file system
 PAGE = 4000  # characters; a page ends with a line where it can
 
 # What a document may be named; the title of a page or its first heading says more.
@@ -38,11 +39,16 @@ _HIDDEN = {"script", "style", "template", "noscript", "svg"}
 class Found:
     """A regular file below the folder. `stamp` changes when the file does."""
 
-    id: str  # its path from the folder, with slashes
+    path: str  # from the folder, with slashes
     stamp: str
     size: int
     name: str
     folder: int  # descriptor of its folder, open until the next one is asked for
+
+    @property
+    def id(self) -> str:
+        """The path as JSON can have it: names need not be UTF-8."""
+        return _readable(self.path)
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,8 @@ def walk(root: Path, without: Path) -> Iterator[Found]:
     for folder, folders, files, descriptor in os.fwalk(root):
         inner = (name for name in folders if not name.startswith("."))
         folders[:] = sorted(name for name in inner if os.path.join(folder, name) != str(without))
+        if folder.count(os.sep) > MOST_DEPTH:  # each is an open file, and a call in a call
+            folders.clear()
         for name in sorted(files):
             if name.startswith("."):
                 continue
@@ -71,7 +79,7 @@ def walk(root: Path, without: Path) -> Iterator[Found]:
             if stat.S_ISREG(about.st_mode):
                 path = os.path.relpath(os.path.join(folder, name), root).replace(os.sep, "/")
                 stamp = f"{about.st_size} {about.st_mtime_ns} {about.st_ino}"
-                yield Found(_readable(path), stamp, about.st_size, name, descriptor)
+                yield Found(path, stamp, about.st_size, name, descriptor)
 
 
 def read(found: Found) -> Document:
@@ -155,9 +163,8 @@ def _decoded(data: bytes) -> str:
         return data.decode("cp1252", "replace")
 
 
-def _readable(name: str) -> str:
-    """A file name whose bytes are no UTF-8 cannot be written in JSON."""
-    return name.encode("utf-8", "replace").decode()
+def _readable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
 
 
 class _Reader(HTMLParser):

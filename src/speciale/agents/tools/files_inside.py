@@ -2,7 +2,8 @@
 
 It has the rights that generated code has, so a link that such code left leads nowhere that the code
 could not go itself; paths beyond the working folder are refused all the same. This file is given to
-the sandbox's Python as text: it imports nothing of this package.
+the sandbox's Python as text: it imports nothing of this package, and little else, since each call
+starts a Python.
 """
 
 from __future__ import annotations
@@ -10,11 +11,9 @@ from __future__ import annotations
 import json
 import os
 import re
-import secrets
 import stat
 import sys
 from collections.abc import Iterator
-from typing import Any
 
 MOST = 30_000  # characters of a result
 LINES = 400
@@ -156,7 +155,7 @@ def _write(target: str, data: bytes) -> None:
     """Whole or not at all, as on a full disk. The file's mode stays."""
     folder = os.path.dirname(target)
     os.makedirs(folder, exist_ok=True)
-    temporary = os.path.join(folder, f".{secrets.token_hex(8)}.tmp")
+    temporary = os.path.join(folder, f".{os.urandom(8).hex()}.tmp")
     try:
         with open(temporary, "wb") as file:
             file.write(data)
@@ -192,7 +191,7 @@ def _pressed(text: str) -> str:
     return "".join(text.split())
 
 
-def answer(request: dict[str, Any]) -> dict[str, Any]:
+def answer(request: dict) -> dict:
     functions = (read_file, write_file, edit_file, list_files, find_in_files)
     named = {function.__name__: function for function in functions}
     try:

@@ -14,6 +14,7 @@ import queue
 import re
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -103,6 +104,10 @@ class Kernel:
     """A kernel's process and the connection to it."""
 
     def __init__(self, folder: str) -> None:
+        try:
+            socket.socket(socket.AF_UNIX).close()
+        except OSError as error:  # as in a sandbox of Landlock alone
+            raise RuntimeError("this sandbox has no sockets, which it needs: use bash") from error
         names = ("shell", "iopub", "stdin", "control", "hb")
         connection = {
             "transport": "ipc",
@@ -148,13 +153,13 @@ class Kernel:
     def _wait_for_start(self) -> None:
         deadline = time.monotonic() + START_S
         self._client.kernel_info()
-        while not self._next_message(self._client.shell_channel, 0.1):
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                self.kill()
-                raise RuntimeError(self.last_words() or "it did not answer")
         # Output is lost until the subscription to it has arrived, which a message proves.
-        while not self._next_message(self._client.iopub_channel, 0.1):
-            self._client.kernel_info()
+        for channel in (self._client.shell_channel, self._client.iopub_channel):
+            while not self._next_message(channel, 0.1):
+                if self.process.poll() is not None or time.monotonic() > deadline:
+                    self.kill()
+                    raise RuntimeError(self.last_words() or "it did not answer")
+                self._client.kernel_info()
 
     @staticmethod
     def _next_message(channel: Any, seconds: float) -> dict[str, Any] | None:
@@ -254,8 +259,9 @@ def answer(kernel: Kernel, code: str, seconds: float) -> dict[str, Any]:
     if ending in ("died", "left"):
         kernel.kill()
     if ending == "died":
-        code = kernel.process.returncode
-        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
+        status = kernel.process.returncode
+        by = next((sign.name for sign in signal.Signals if sign == -status), f"signal {-status}")
+        how = f"was killed by {by}" if status < 0 else f"ended with {status}"
         notes["died"] = "\n".join(filter(None, (f"The Python process {how}.", kernel.last_words())))
     if ending in notes:
         text.line(notes[ending])

@@ -52,7 +52,7 @@ async def search_tools(folder: str | Path) -> AsyncIterator[Environment]:
             return f"No document has any of these words; there are {index.documents:,} documents."
         return "\n".join(map(_shown, hits, range(1, len(hits) + 1)))
 
-    async def open(id: str, page: Annotated[int, Field(ge=1)] = 1) -> str:
+    async def open(id: str, page: Annotated[int, Field(ge=1, le=1_000_000)] = 1) -> str:
         """Read a page of a document that search has found.
 
         Args:

@@ -24,6 +24,7 @@ from weakref import WeakValueDictionary
 
 from speciale.agents.tools.documents import Document, Unfit, pages, read, walk
 from speciale.agents.tools.search_query import analyzers, parsed, snippet, spaced
+from speciale.errors import SpecialeError
 from speciale.files import explained
 
 log = logging.getLogger(__name__)
@@ -59,21 +60,29 @@ class SearchIndex:
         self._place = cache_folder() / key[:32]
         self._lock = threading.Lock()
         self._index: Any = None
+        self._spoilt = False  # its files are not what they should be
         self._looked_at, self._took_s = float("-inf"), 0.0
 
     def refresh(self, stop: threading.Event) -> None:
         """Takes in what changed in the folder, if it was not looked at just now. `stop` ends it
-        early; what was read by then is kept. OSError where the folder cannot be read."""
-        with self._lock:
+        early; what was read by then is kept. OSError where the folder cannot be read, SpecialeError
+        where the index cannot be written."""
+        # Where there is an index, a search need not wait for another's look at the folder.
+        if not self._lock.acquire(blocking=self._looked_at == float("-inf")):
+            return
+        try:
             begun = time.monotonic()
             if begun - self._looked_at < max(FRESH_S, REST * self._took_s):
                 return
             os.scandir(self.folder).close()  # one that is gone for now does not empty the index
             with self._alone(stop):
-                self._mended(lambda: self._update(stop))
+                if not stop.is_set():
+                    self._mended(lambda: self._update(stop))
             if not stop.is_set():
                 self._looked_at = time.monotonic()
                 self._took_s = self._looked_at - begun
+        finally:
+            self._lock.release()
 
     def search(self, query: str, top: int) -> list[Hit]:
         """The best `top` documents, each by its best page."""
@@ -139,7 +148,7 @@ class SearchIndex:
         for found in walk(self.folder, cache_folder()):
             if stop.is_set():
                 break
-            key, stamp = _hash(found.id), _hash(found.stamp)
+            key, stamp = _hash(found.path), _hash(found.stamp)
             if known.get(key, (None, 0))[0] == stamp:
                 seen[key] = known[key][1]
                 continue
@@ -165,6 +174,8 @@ class SearchIndex:
             writer.commit()
             writer.wait_merging_threads()
             self._index.reload()
+        if stop.is_set():
+            return
         kinds = Counter(KINDS[kind] for kind in seen.values())
         self.documents = kinds.pop("document", 0)
         self.left_out = kinds
@@ -218,20 +229,27 @@ class SearchIndex:
             if not _broken(error):
                 raise
         with self._lock:
-            self._looked_at = float("-inf")
+            self._spoilt, self._looked_at = True, float("-inf")
         self.refresh(threading.Event())
         return work()
 
     def _mended(self, update: Callable[[], None]) -> None:
-        try:
-            update()
-        except BaseException as error:
-            if not _broken(error):
-                raise
-            log.warning("the index of %s is made again (%s)", self.folder, error)
-            self._index = None
-            shutil.rmtree(self._place, ignore_errors=True)
-            update()
+        for last in (False, True):
+            if self._spoilt:
+                log.warning("the index of %s is made again", self.folder)
+                self._index, self._spoilt = None, False
+                shutil.rmtree(self._place, ignore_errors=True)
+            try:
+                return update()
+            except BaseException as error:
+                if not _broken(error):
+                    raise
+                self._spoilt = True
+                if last:
+                    raise SpecialeError(
+                        f"the index of {self.folder} cannot be written to {self._place} ({error}): "
+                        "free some space, or set XDG_CACHE_HOME to another folder"
+                    ) from error
 
     @contextmanager
     def _alone(self, stop: threading.Event) -> Iterator[None]:

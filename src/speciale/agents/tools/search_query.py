@@ -15,7 +15,7 @@ MOST_CHARACTERS = 4000  # of a query that are read
 MOST_TERMS = 64
 MOST_WORD = 60  # bytes; what is longer is no word
 SNIPPET = 240  # characters
-MOST_PLACES = 100  # of a page, where one of the words stands
+MOST_PLACES = 20  # on a page where a word stands, of those that are looked at
 
 # Scripts without spaces: each character is a word, and a run of them in a query is pairs in a row.
 _UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
@@ -87,10 +87,12 @@ def snippet(text: str, words: list[str]) -> str:
     lower = flat.lower()
     places = []
     for word in {*words} - COMMON:
-        at = lower.find(word)
-        while at >= 0 and len(places) < MOST_PLACES:
+        at = -1
+        for _ in range(MOST_PLACES):
+            at = lower.find(word, at + 1)
+            if at < 0:
+                break
             places.append((at, word))
-            at = lower.find(word, at + len(word))
     places.sort()
     start, most = 0, 0
     for number, (place, _) in enumerate(places):

@@ -67,7 +67,7 @@ def draw(
     drawn: list[dict[str, str | Entry]] = []
     for item in items:
         drawn.append(draw_one(family, level, item, split))
-        if time.monotonic() > until:
+        if time.monotonic() > until or family in mends.ALONE:
             break
     return drawn
 
@@ -81,7 +81,7 @@ def draw_one(
     """
     random.seed(item)  # some families draw from the global generators
     np.random.seed(item)
-    source = dataset(family, level)
+    source = copy.copy(dataset(family, level))  # word_ladder grows shorter where it fails
     try:
         drawn = source[item % mends.SIZES.get(family, mends.ITEMS)]
     except (RuntimeError, ValueError, IndexError) as error:  # it gave up after many attempts

@@ -27,6 +27,9 @@ BOUNDS: dict[str, dict[str, tuple[int, int]]] = {
 # whose items take more than ten seconds each to draw.
 LEFT_OUT = {"jugs": (3, 4), "number_format": (4,), "sokoban": (1,), "zebra_puzzles": (6,)}
 
+# Items that execute code of the data set, which may change this process for the next.
+ALONE = ("codeio",)
+
 # `eval(answer)` in the scorer, for lists that a model may write in Python's form.
 EVALUATING = (
     "algorithmic.binary_matrix",
