@@ -434,7 +434,9 @@ def main() -> None:
         sys.exit(1)
     except SystemExit as stop:
         if stop.code == 130:  # what typer makes of Ctrl-C
-            print("\nstopped; the same command continues from here", file=sys.stderr)
+            goes_on = sys.argv[1:2] in (["speedrun"], ["train"])
+            more = "; the same command continues from here" if goes_on else ""
+            print(f"\nstopped{more}", file=sys.stderr)
         raise
 
 

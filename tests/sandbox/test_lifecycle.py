@@ -153,6 +153,20 @@ def test_the_first_process_dies_between_calls():
     sandbox.close()
 
 
+def test_cells_that_wait_die():
+    sandbox = Sandbox()
+    assert works(sandbox)
+    first = first_process(sandbox._jail)
+    with open(f"/proc/{first}/task/{first}/children") as file:
+        waiting = [int(pid) for pid in file.read().split()]
+    assert waiting
+    for pid in waiting:
+        os.kill(pid, signal.SIGKILL)
+    time.sleep(0.1)
+    assert works(sandbox) and works(sandbox)
+    sandbox.close()
+
+
 def test_the_first_process_dies_under_calls():
     sandbox = Sandbox()
     marker, command = marked()

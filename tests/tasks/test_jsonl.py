@@ -100,6 +100,8 @@ def test_every_field_arrives(tmp_path):
         ({"prompt": "x", "verifier": "python"}, "code: it has to define verify"),
         ({"prompt": "x", "verifier": "python", "code": "def verify("}, "code: it is not Python"),
         ({"prompt": "x", "answer": "y", "code": "1"}, "code: it is for the verifier python"),
+        ({"prompt": "x", "answer": "y", "tools": [{"name": "f"}]}, "tools.0.function is"),
+        ({"prompt": "x", "answer": "y", "tools": [{"function": {}}]}, "tools.0.function.name is"),
         ({"prompt": "x", "answer": "y", "level": 0}, "level is 0: input should be greater"),
         ({"prompt": "x", "answer": "y", "files": {"../a": ""}}, "stays in it"),
         ({"prompt": "x", "answer": "y", "files": {"/etc/a": ""}}, "relative to /work"),

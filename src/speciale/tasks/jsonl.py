@@ -62,6 +62,20 @@ class Message(BaseModel):
     content: str | None
 
 
+class Function(BaseModel):
+    model_config = ConfigDict(extra="allow")
+    name: Annotated[str, Field(min_length=1)]
+    parameters: dict[str, JsonValue] = {"type": "object", "properties": {}}
+
+
+class Tool(BaseModel):
+    """One of OpenAI's function tools."""
+
+    model_config = ConfigDict(extra="allow")
+    type: Literal["function"] = "function"
+    function: Function
+
+
 class Row(BaseModel):
     """One line."""
 
@@ -71,7 +85,7 @@ class Row(BaseModel):
     answer: JsonValue = None
     verifier: VERIFIERS = "exact"
     code: str | None = None
-    tools: list[dict[str, Any]] = []
+    tools: list[Tool] = []
     level: Annotated[int | None, Field(ge=1)] = None
     metadata: dict[str, JsonValue] = {}
     files: dict[Annotated[str, AfterValidator(_relative)], str] = {}
@@ -178,14 +192,15 @@ def _task(path: str, number: int, row: Row, sandbox: Sandbox | None) -> Task:
     else:
         verifier = _verifier(row, sandbox)
     files = {"files": row.files} if row.files else {}
+    tools = [tool.model_dump() for tool in row.tools]
     text = row.answer if isinstance(row.answer, str) else json.dumps(row.answer)
     return Task(
         id=row.id or str(number),
         source=path,
         prompt=[message.model_dump() for message in row.prompt],
         verifier=verifier,
-        open=noted(row.tools) if row.tools else None,
-        tools=row.tools,
+        open=noted(tools) if tools else None,
+        tools=tools,
         level=row.level,
         answer=None if row.answer is None and row.verifier != "json" else text,
         metadata={**row.metadata, **files},

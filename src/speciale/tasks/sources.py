@@ -20,7 +20,9 @@ Load = Callable[[str, int, int | None, str | None, "Sandbox | None"], Iterator[T
 class Source(NamedTuple):
     form: str  # of its name
     about: str
-    load: Load  # what follows "SOURCE/" or "SOURCE:", seed, level, split, sandbox
+    mark: str  # after which its name goes on; "" for files
+    load: Load  # what follows the mark, seed, level, split, sandbox
+    alone: bool = False  # its name may end there
 
 
 def _gym(
@@ -59,14 +61,12 @@ def _verifiers(
 
 SOURCES: dict[str, Source] = {
     "reasoning-gym": Source(
-        "reasoning-gym or reasoning-gym/FAMILY", "105 families of puzzles with levels", _gym
+        "reasoning-gym or reasoning-gym/FAMILY", "105 families of puzzles", "/", _gym, alone=True
     ),
-    "bfcl": Source("bfcl/CATEGORY", "function calls of the Berkeley leaderboard", _bfcl),
-    "jsonl": Source("FILE.jsonl", "tasks of your own, one a line", _jsonl),
+    "bfcl": Source("bfcl/CATEGORY", "function calls of the Berkeley leaderboard", "/", _bfcl),
+    "jsonl": Source("FILE.jsonl", "tasks of your own, one a line", "", _jsonl),
     "verifiers": Source(
-        "verifiers:ENVIRONMENT",
-        "an installed environment of Prime Intellect's verifiers",
-        _verifiers,
+        "verifiers:ENVIRONMENT", "an environment of Prime Intellect's verifiers", ":", _verifiers
     ),
 }
 
@@ -103,12 +103,12 @@ def _named(source: str) -> tuple[str, str]:
     """The key in SOURCES and what is left of the name."""
     if source.endswith(".jsonl"):
         return "jsonl", source
-    for mark in ("/", ":"):
-        name, found, rest = source.partition(mark)
-        if name == "reasoning-gym" and mark == "/":
-            return name, rest
-        if found and rest and (name, mark) in (("bfcl", "/"), ("verifiers", ":")):
-            return name, rest
+    for name, each in SOURCES.items():
+        if each.alone and source == name:
+            return name, ""
+        start = name + each.mark
+        if each.mark and source.startswith(start) and source != start:
+            return name, source.removeprefix(start)
     if source.endswith((".json", ".csv", ".txt", ".parquet")):
         raise DataError(f"{source!r} is no source of tasks: a file of tasks ends in .jsonl.")
     near = difflib.get_close_matches(source.split("/")[0].split(":")[0], SOURCES, 1)

@@ -188,14 +188,18 @@ def test_a_broken_cache_is_made_again(folder, fault):
     assert found(folder, "needle", "Danube")[0] == ["long.txt"]
 
 
-def test_a_cache_that_is_cleared_under_open_tools(folder):
-    def clear():
-        for path in cache_folder().rglob("*"):
-            if path.is_file():
+@pytest.mark.parametrize("fault", ["cleared", "overwritten"])
+def test_a_cache_that_breaks_under_open_tools(folder, fault):
+    def break_it():
+        for path in filter(Path.is_file, cache_folder().rglob("*")):
+            if fault == "cleared":
                 path.unlink()
+            elif path.suffix not in (".json", ".lock"):
+                with path.open("r+b") as file:  # in place, so that what is mapped changes
+                    file.write(b"\xff" * (path.stat().st_size // 2))
 
     search = ("search", {"query": "needle"})
-    said = ask(folder, search, clear, search, ("open", {"id": "long.txt"}))
+    said = ask(folder, search, break_it, search, ("open", {"id": "long.txt"}))
     assert [result.error for result in said] == [False] * 3
     assert "long.txt" in said[1].text
 

@@ -12,6 +12,8 @@ from decimal import ROUND_HALF_UP, Context, Decimal
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
+
 from speciale.tasks.gym import rush_hour
 
 Entry = dict[str, Any]
@@ -23,6 +25,7 @@ NAMES = {
     "acos", "asin", "atan", "cos", "cosh", "cot", "csc", "exp", "ln", "log", "pi", "sec", "sin",
     "sinh", "sqrt", "tan", "tanh",
 }  # fmt: skip
+POINTS = (0.0531, 0.1127, 0.1719, 0.2333, 0.2917)  # where asin(3*x) and sqrt(x) are real
 MOVE = re.compile(r"[1-6]?[LRDUBF]w?2?'?", re.ASCII)
 
 
@@ -47,12 +50,15 @@ def exactly(right: Callable[[str, Entry], bool]) -> Scorer:
 
 def guarded(source: Any, answer: str, entry: Entry) -> float:
     """For scorers that give the answer to sympy's `parse_expr`, which evaluates it as Python."""
-    plain = re.fullmatch(r"[\w+\-*/^()., \t]*", answer, re.ASCII) and len(answer) <= MOST_ALGEBRA
-    words = re.findall(r"[A-Za-z_]\w*", answer, re.ASCII)
-    attribute = re.search(r"\.\s*[A-Za-z_]", answer)
-    if not plain or attribute or any(len(word) > 1 and word not in NAMES for word in words):
-        return 0.0
-    return by_library(source, answer, entry)
+    return by_library(source, answer, entry) if is_formula(answer) else 0.0
+
+
+def is_formula(text: str) -> bool:
+    """Nothing but numbers, operators, single letters and the usual functions."""
+    plain = re.fullmatch(r"[\w+\-*/^()., \t]*", text, re.ASCII) and len(text) <= MOST_ALGEBRA
+    words = re.findall(r"[A-Za-z_]\w*", text, re.ASCII)
+    attribute = re.search(r"\.\s*[A-Za-z_]", text)
+    return bool(plain) and not attribute and all(len(w) == 1 or w in NAMES for w in words)
 
 
 def value_of(expression: str) -> Fraction:
@@ -180,6 +186,36 @@ def grid(source: Any, answer: str, entry: Entry) -> float:
     )
 
 
+def antiderivative(source: Any, answer: str, entry: Entry) -> float:
+    """Whether the derivative has the integrand's value at a few points: the library simplifies
+    their difference, which for some right answers takes longer than anyone waits."""
+    import sympy
+
+    if not is_formula(answer):
+        return 0.0
+    names = {"C": sympy.Symbol("C")}
+    variable = names[entry["metadata"]["variable"]] = sympy.Symbol(entry["metadata"]["variable"])
+    given = sympy.diff(sympy.parse_expr(answer, local_dict=names), variable)
+    wanted = sympy.parse_expr(entry["metadata"]["integrand"], local_dict=names)
+    for point in POINTS:
+        a, b = (complex(each.evalf(30, subs={variable: point})) for each in (given, wanted))
+        if not abs(a - b) <= 1e-9 * max(abs(a), abs(b), 1e-9):
+            return 0.0
+    return 1.0
+
+
+def sokoban(source: Any, answer: str, entry: Entry) -> float:
+    """The library passes over moves that are not possible, so that a long enough walk solves it."""
+    rows = entry["metadata"]["gamestr"].replace(" ", "").strip().split("\n")
+    game = source._Game(height=len(rows), width=len(rows[0]))
+    game.load_puzzle_matrix(np.array([list(row) for row in rows]))
+    moves = "".join(answer.split())
+    if len(moves) > 10 * MOST or set(moves) - set("UDLR"):
+        return 0.0
+    possible = all(game.player.update(key=move) for move in moves)
+    return float(possible and source._is_solved(game.get_curr_state()))
+
+
 def cube(source: Any, answer: str, entry: Entry) -> float:
     """rubiks_cube: the library passes over moves of an inner layer ("2F'"), which cubes above size
     3 need, and writes "R999999999" out."""
@@ -218,12 +254,13 @@ SCORERS: dict[str, Scorer] = {
     "figlet_font": only_if(_same_words),
     # Impossible moves are taken.
     "rush_hour": only_if(_driven_out),
+    "sokoban": sokoban,
     # Tolerances wider than the question allows.
     "decimal_arithmetic": only_if(_rounded_rightly),
     "number_format": only_if(_candidate),
     "pool_matrix": only_if(_pooled),
     # The text is evaluated.
-    "intermediate_integration": guarded,
+    "intermediate_integration": antiderivative,
     "polynomial_multiplication": guarded,
-    "simple_integration": guarded,
+    "simple_integration": antiderivative,
 }
