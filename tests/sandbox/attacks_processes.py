@@ -136,7 +136,7 @@ for pid in (1, os.getppid(), host["victim"]):
         namespaces=True,
     ),
     "more of everything": Attack("""
-for name in ("NPROC", "FSIZE", "NOFILE", "DATA", "CPU", "CORE", "MEMLOCK"):
+for name in ("NPROC", "FSIZE", "NOFILE", "DATA", "CPU", "MEMLOCK"):
     kind = getattr(resource, f"RLIMIT_{name}")
     hard = resource.getrlimit(kind)[1]
     if hard != resource.RLIM_INFINITY:
@@ -144,6 +144,16 @@ for name in ("NPROC", "FSIZE", "NOFILE", "DATA", "CPU", "CORE", "MEMLOCK"):
     else:
         escaped(f"{name} is not limited")
 """),
+    "a crash that the host collects": Attack(
+        """
+soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
+if (soft, hard) != (1, 1):
+    escaped((soft, hard))
+attempt(resource.setrlimit, resource.RLIMIT_CORE, (0, 0))
+attempt(call, "setrlimit", resource.RLIMIT_CORE, struct.pack("QQ", 0, 0))
+attempt(resource.prlimit, os.getpid(), resource.RLIMIT_CORE, (0, 1))
+"""
+    ),
     "before others": Attack("""
 attempt(os.setpriority, os.PRIO_PROCESS, 0, -5)
 attempt(os.sched_setscheduler, 0, os.SCHED_FIFO, os.sched_param(1))

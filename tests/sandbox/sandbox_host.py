@@ -24,6 +24,14 @@ SECRET = "host-secret-4711"
 class Host(contextlib.AbstractContextManager):
     def __enter__(self):
         self._stack = contextlib.ExitStack()
+        try:
+            self._set_up()
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def _set_up(self):
         self.reached = []  # what got through to a server
         # Not pytest's folder, which is root's alone: here only the sandbox is in the way.
         self.folder = Path(tempfile.mkdtemp(prefix="host-", dir="/var/tmp"))
@@ -31,7 +39,7 @@ class Host(contextlib.AbstractContextManager):
         self.folder.chmod(0o755)
         self.file = self.folder / "file"
         self.home_file = Path.home() / f".{self.folder.name}"
-        self._stack.callback(self.home_file.unlink)
+        self._stack.callback(self.home_file.unlink, missing_ok=True)
         for path in (self.file, self.home_file):
             path.write_text(SECRET)
             path.chmod(0o644)
@@ -50,7 +58,6 @@ class Host(contextlib.AbstractContextManager):
         os.chmod(self.unix, 0o777)
         self.abstract = self.folder.name
         self._listen(local, socket.SOCK_STREAM, "\0" + self.abstract)
-        return self
 
     def __exit__(self, *_):
         self._stack.close()
@@ -59,22 +66,21 @@ class Host(contextlib.AbstractContextManager):
         server = self._stack.enter_context(socket.socket(family, kind))
         server.bind(address)
 
-        def serve():
-            with contextlib.suppress(OSError):
-                while True:
-                    if kind == socket.SOCK_DGRAM:
-                        self.reached.append(server.recv(100))
-                        continue
-                    with server.accept()[0] as connection:
-                        self.reached.append(address)
-                        connection.send(b"hello")
-
+        server.settimeout(0.2)  # a blocked accept would not notice that its socket is closed
         if kind == socket.SOCK_STREAM:
             server.listen()
-        threading.Thread(target=serve, daemon=True).start()
-        # A blocked accept does not end by itself when its socket is closed.
-        self._stack.callback(server.shutdown, socket.SHUT_RDWR) if kind != socket.SOCK_DGRAM else 0
+        threading.Thread(target=self._serve, args=(server, kind), daemon=True).start()
         return server.getsockname()
+
+    def _serve(self, server, kind):
+        while server.fileno() >= 0:
+            with contextlib.suppress(OSError):
+                if kind == socket.SOCK_DGRAM:
+                    self.reached.append(server.recv(100))
+                    continue
+                with server.accept()[0] as connection:
+                    self.reached.append(connection.getsockname())
+                    connection.send(b"hello")
 
     def facts(self):
         """For the attacks: where everything is."""

@@ -104,6 +104,10 @@ def test_arguments():
     assert ask(ioctl, 1, 0x5401) == ALLOW
     assert ask(personality, 0) == ask(personality, 0xFFFFFFFF) == ALLOW
     assert ask(personality, 0x40000) == EPERM
+    setrlimit, prlimit, core = 160, 302, 4
+    assert ask(setrlimit, core, 1) == ask(prlimit, 0, core, 1) == EPERM
+    assert ask(prlimit, 0, core, 1 << 32) == EPERM
+    assert ask(setrlimit, 7, 1) == ask(prlimit, 0, 7, 1) == ask(prlimit, 0, core, 0, 1) == ALLOW
 
 
 def test_without_namespaces():
@@ -114,7 +118,8 @@ def test_without_namespaces():
     assert ask(utimensat, 3, 5) == ALLOW
     assert own(utimensat, 3, 0) == ALLOW
     assert own(utimensat, 3, 5) == own(utimensat, 3, 1 << 32) == EPERM
-    assert own(prlimit, 0, 7) == ALLOW and own(prlimit, 99, 7) == EPERM
+    assert own(prlimit, 0, 7, 1) == ALLOW and own(prlimit, 99, 7, 1) == EPERM
+    assert own(prlimit, 0, 4, 1) == EPERM and own(prlimit, 0, 4, 0) == ALLOW
 
 
 def test_another_machine_is_refused():

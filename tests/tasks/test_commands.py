@@ -116,6 +116,9 @@ def test_export_for_verifiers(own, tmp_path):
     assert names == ["README.md", "pyproject.toml", "speciale_own.jsonl", "speciale_own.py"]
     assert (folder / "speciale_own.jsonl").read_bytes() == own.read_bytes()
     compile((folder / "speciale_own.py").read_text(), "speciale_own.py", "exec")
+    odd = own.rename(own.with_name('"ö".jsonl'))
+    assert "environment speciale-tasks" in run("export", odd, "--verifiers", tmp_path / "odd")[1]
+    odd.rename(own)
     with pytest.raises(DataError, match="made is not empty: name a new folder"):
         run("export", own, "--verifiers", folder)
     with pytest.raises(DataError, match="an environment of verifiers already"):

@@ -64,6 +64,7 @@ ioprio_set 251 30
 CONDITIONAL = {
     "clone": (56, 220), "socket": (41, 198), "socketpair": (53, 199), "ioctl": (16, 29),
     "personality": (135, 92), "utimensat": (280, 88), "prlimit64": (302, 261),
+    "setrlimit": (160, 164),
 }  # fmt: skip
 
 NEW_NAMESPACES = 0x7E020000  # CLONE_NEW*: cgroup, uts, ipc, user, pid, net and mount
@@ -72,6 +73,7 @@ STREAM, DATAGRAM, KIND = 1, 2, 0xFF  # the kind of a socket; flags stand above i
 TCP, UDP = 6, 17
 TIOCSTI, TIOCLINUX, TIOCSETD = 0x5412, 0x541C, 0x5423  # type into, paste into, reprogram a terminal
 QUERY_PERSONALITY = 0xFFFFFFFF
+CORE = 4  # RLIMIT_CORE
 
 LOAD, AND, EQUAL, ABOVE, BITS, RETURN = 0x20, 0x54, 0x15, 0x35, 0x45, 0x06
 KILL, ALLOW, ERROR = 0x80000000, 0x7FFF0000, 0x00050000
@@ -118,14 +120,24 @@ def _conditions(namespaces: bool, same_user: bool) -> dict[str, list[Line]]:
             _ALLOWED,
         ],
     }
+    # The limit on core files keeps crashes from the host's collector of them, which is root: see
+    # inside/confine.py. It may be asked for.
+    bodies["setrlimit"] = [_argument(0), *_answer(EQUAL, CORE, _errno("EPERM")), _ALLOWED]
+    bodies["prlimit64"] = [_argument(1), (EQUAL, 0, 6, CORE), *_only_null(2), _ALLOWED]
     if same_user:
         # With no name utimensat means an open file, with 0 prlimit64 means the caller.
-        bodies["utimensat"] = [
-            _argument(1), (EQUAL, 0, 2, 0), _argument(1, high=True), (EQUAL, 1, 0, 0),
-            (RETURN, 0, 0, _errno("EPERM")), _ALLOWED,
-        ]  # fmt: skip
-        bodies["prlimit64"] = _only((0,), "EPERM", _argument(0))
+        bodies["utimensat"] = _only_null(1)
+        another = [_argument(0), (EQUAL, 1, 0, 0), (RETURN, 0, 0, _errno("EPERM"))]
+        bodies["prlimit64"] = [*another, *bodies["prlimit64"]]
     return bodies
+
+
+def _only_null(argument: int) -> list[Line]:
+    """Allows no pointer but the null one."""
+    return [
+        _argument(argument), (EQUAL, 0, 2, 0), _argument(argument, high=True), (EQUAL, 1, 0, 0),
+        (RETURN, 0, 0, _errno("EPERM")), _ALLOWED,
+    ]  # fmt: skip
 
 
 def _sockets() -> list[Line]:

@@ -68,7 +68,9 @@ def limit(limits: dict[str, float], namespaces: bool) -> None:
         (resource.RLIMIT_FSIZE, *[int(limits["file_mb"] * MB)] * 2),
         (resource.RLIMIT_NOFILE, 256, 256),
         (resource.RLIMIT_STACK, 8 * MB, 64 * MB),
-        (resource.RLIMIT_CORE, 0, 0),
+        # Not 0, with which the kernel still pipes a crash to a collector such as systemd-coredump;
+        # 1 is what it takes for "never" (core(5) and fs/coredump.c).
+        (resource.RLIMIT_CORE, 1, 1),
         (resource.RLIMIT_MEMLOCK, 0, 0),
         (resource.RLIMIT_MSGQUEUE, 0, 0),
         (resource.RLIMIT_NPROC, processes, processes),

@@ -14,7 +14,7 @@ import time
 
 from . import processes
 
-SHARE = 0.1  # of a core, at most, that watching takes
+SHARE = 0.3  # of a core, at most, that watching takes
 TICK_S, IDLE_S = 0.02, 0.1  # between looks: at a command that uses CPU time, and one that waits
 GRACE_S = 0.5  # between SIGTERM and SIGKILL
 SOCKET_BYTES = 425_984  # what the kernel lets one hold, twice net.core.wmem_max's default

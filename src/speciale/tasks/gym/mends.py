@@ -5,7 +5,6 @@ that a model wrote. Each entry is a finding of benchmarks/reasoning_gym_check.py
 from __future__ import annotations
 
 import ast
-import datetime
 import importlib
 from typing import Any
 
@@ -39,18 +38,8 @@ EVALUATING = (
 )
 
 
-class _NoToday(datetime.date):
-    @classmethod
-    def today(cls) -> Any:
-        return cls(2026, 1, 1)
-
-
 def disarm() -> None:
-    """Changes the library in this process: literals instead of `eval`, one fixed today."""
+    """Changes the library in this process: literals are read instead of evaluated."""
     for name in EVALUATING:
-        _module(name).eval = ast.literal_eval
-    _module("arithmetic.time_intervals").date = _NoToday
-
-
-def _module(name: str) -> Any:
-    return importlib.import_module(f"reasoning_gym.{name}")
+        module: Any = importlib.import_module(f"reasoning_gym.{name}")
+        module.eval = ast.literal_eval

@@ -76,10 +76,11 @@ def export_package(source: str, folder: Path) -> str:
         raise DataError(f"{folder} is not empty: name a new folder.")
     own = source.endswith(".jsonl")
     stem = Path(source).stem if own else source
-    name = "-".join(["speciale", *re.findall(r"[a-z0-9]+", stem.lower())])
+    words = re.findall(r"[a-z0-9]+", stem.lower()) or ["tasks"]
+    name = "-".join(["speciale", *words])
     module = name.replace("-", "_")
     expression = 'str(Path(__file__).with_suffix(".jsonl"))' if own else repr(source)
-    title = f"The tasks of {stem}"
+    title = f"The tasks of {' '.join(words)}"
     fields = {"name": name, "module": module, "source": expression, "title": title}
     text = MODULE.format(**fields)
     if own:

@@ -7,7 +7,6 @@ one rollout by itself.
 
 from __future__ import annotations
 
-import inspect
 import json
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -125,9 +124,7 @@ async def _verdict(
         for message in state["completion"]
         if message.role == "assistant"
     ]
-    result = environment.rubric.score_rollout(state)
-    if inspect.isawaitable(result):
-        await result
+    await environment.rubric.score_rollout(state)
     score = min(max(state["reward"] / full_marks(environment), 0.0), 1.0)
     if score == 1.0:
         return Verdict(1.0)
