@@ -5,11 +5,23 @@ Its own time limits use signals and are off: worker_server ends what takes too l
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from math_verify import parse, verify
 
 ENVIRONMENTS = ("$", "\\boxed", "\\[", "\\(")
+
+
+def prepare(**_: Any) -> None:
+    _warm()
+
+
+@cache
+def _warm() -> None:
+    """Has the grammar of LaTeX and sympy's own parts loaded, which takes longer than a verdict."""
+    judge("1/2", "\\frac{2}{4}", True)
+    judge("\\{1, 2\\}", "(0, 1]", True)
 
 
 def judge(right: str, answer: str, marked: bool) -> dict[str, Any]:

@@ -57,6 +57,15 @@ def dataset(family: str, level: int) -> Any:
 
 def prepare(family: str, level: int, **_: Any) -> None:
     dataset(family, level)
+    if family in mends.ALGEBRA:
+        _warm()
+
+
+@cache
+def _warm() -> None:
+    """Has sympy load its parts, which takes longer than most scores."""
+    item = {"metadata": {"integrand": "2*x*exp(x**2) + sin(x)", "variable": "x"}}
+    scorers.antiderivative(None, "exp(x**2) - cos(x) + C", item)
 
 
 def draw(

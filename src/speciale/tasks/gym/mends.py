@@ -29,6 +29,9 @@ LEFT_OUT = {"jugs": (3, 4), "number_format": (4,), "sokoban": (1,), "zebra_puzzl
 # Items that execute code of the data set, which may change this process for the next.
 ALONE = ("codeio",)
 
+# Scored with sympy.
+ALGEBRA = ("intermediate_integration", "polynomial_multiplication", "simple_integration")
+
 # `eval(answer)` in the scorer, for lists that a model may write in Python's form.
 EVALUATING = (
     "algorithmic.binary_matrix",
