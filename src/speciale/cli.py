@@ -16,7 +16,7 @@ from speciale import __version__
 from speciale.agents.tools.commands import tools_app
 from speciale.errors import SpecialeError
 from speciale.serve.accounts.commands import keys_app, usage
-from speciale.serve.agent_commands import UnsafeOption, agent
+from speciale.serve.agent_commands import FlavourChoice, UnsafeOption, agent
 from speciale.tasks.commands import tasks_app
 
 app = typer.Typer(
@@ -162,14 +162,6 @@ class UpstreamMode(StrEnum):
     chat = "chat"
     tokens = "tokens"
     generate = "generate"
-
-
-class FlavourChoice(StrEnum):
-    vllm = "vllm"
-    sglang = "sglang"
-    deepseek = "deepseek"
-    azure = "azure"
-    openai = "openai"
 
 
 class VariantChoice(StrEnum):

@@ -6,14 +6,14 @@ import json
 import pytest
 from acting import Desk, call, says
 
-from speciale.agents.calls import CallLimits, readable
+from speciale.agents.calls import CallLimits, clipped
 from speciale.agents.loop import Budget, Called, Plan, attempt_task, run_agent
 from speciale.agents.sampler import SamplerError
 from speciale.agents.scripted import ScriptedSampler, byte_tokenizer, replay
 from speciale.agents.trajectory import Trajectory, append_trajectory, read_trajectories
 from speciale.chat import CallStart, ReasoningDelta, encode_request
 from speciale.engine.params import SamplingParams
-from speciale.errors import DataError
+from speciale.errors import ConfigError, DataError
 from speciale.tasks.task import Task, Turn, Verdict
 
 TOKENIZER = byte_tokenizer()
@@ -248,6 +248,31 @@ def test_a_task_is_attempted_and_scored():
     assert (done.score, done.reasons) == (0.0, ["not 5"])
 
 
+def test_files_of_a_task_lie_before_its_tools():
+    async def verifier(attempt):
+        return Verdict(float("the right word" in str(attempt.messages)))
+
+    files = {"notes/a.txt": "the right word\n"}
+    task = Task("1", "test", QUESTION, verifier, metadata={"files": files})
+    said = [says("", "t", [call("bash", command="cat notes/a.txt")]), says("done", "t")]
+    model = ScriptedSampler(replay(said), TOKENIZER)
+    assert asyncio.run(attempt_task(model, task, tools="bash")).score == 1.0
+    with pytest.raises(ConfigError, match="no tools are named"):
+        asyncio.run(attempt_task(model, task))
+    with pytest.raises(ConfigError, match="a sandbox to lie in"):
+        asyncio.run(attempt_task(model, task, tools="search:docs"))
+
+
+def test_half_a_line_does_not_spoil_the_next(tmp_path):
+    path = tmp_path / "t.jsonl"
+    append_trajectory(path, Trajectory(task="first"))
+    with open(path, "a") as file:
+        file.write('{"task": "killed wh')
+    append_trajectory(path, Trajectory(task="second"))
+    assert [each.task for each in read_trajectories(path)] == ["first", "second"]
+
+
 def test_a_long_result_keeps_its_ends():
-    text = readable("a" * 600 + "b" * 600, 1000)
+    assert clipped("abc", 3) == "abc"
+    text = clipped("a" * 600 + "b" * 600, 1000)
     assert text.startswith("a" * 500 + "\n[… 200 characters") and text.endswith("b" * 500)

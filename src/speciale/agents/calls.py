@@ -19,13 +19,14 @@ from speciale.tasks.environment import Environment, Result
 
 log = logging.getLogger(__name__)
 
+MOST_CHARACTERS = 30_000
 _GRACE_S = 5.0  # for a cancelled tool to tidy up; then it is left to itself
 
 
 @dataclass(frozen=True)
 class CallLimits:
     seconds: float = 120.0  # of one call
-    characters: int = 30_000  # of one result, as the model reads it
+    characters: int = MOST_CHARACTERS  # of one result, as the model reads it
 
 
 @dataclass
@@ -65,7 +66,8 @@ async def _answer(
     function = call["function"]
     begun = time.monotonic()
     result = await _result(environment, known, function["name"], function["arguments"], limits)
-    text = readable(result.text, limits.characters)
+    # Half a surrogate pair, which JSON can write and UTF-8 cannot.
+    text = clipped(result.text, limits.characters).encode("utf-8", "replace").decode("utf-8")
     seconds = time.monotonic() - begun
     return CallRecord(
         call["id"], function["name"], function["arguments"], text, result.error, seconds
@@ -117,11 +119,9 @@ async def _leave(working: asyncio.Future) -> None:
         working.exception()  # looked at, so that nothing is logged about it
 
 
-def readable(text: str, most: int) -> str:
-    """A result of at most about `most` characters: of a longer one its beginning and its end."""
-    if len(text) > most:
-        half = most // 2
-        left_out = len(text) - 2 * half
-        text = f"{text[:half]}\n[… {left_out:,} characters left out …]\n{text[-half:]}"
-    # Half a surrogate pair, which JSON can write and UTF-8 cannot.
-    return text.encode("utf-8", "replace").decode("utf-8")
+def clipped(text: str, most: int = MOST_CHARACTERS) -> str:
+    """At most about `most` characters: of a longer text its beginning and its end."""
+    if len(text) <= most:
+        return text
+    half = most // 2
+    return f"{text[:half]}\n[… {len(text) - 2 * half:,} characters left out …]\n{text[-half:]}"

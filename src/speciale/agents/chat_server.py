@@ -124,7 +124,8 @@ class ChatConversation:
 
     async def aside(self, ask: str, params: SamplingParams) -> Reply:
         messages = [*self.context, {"role": "user", "content": ask}]
-        return await ChatConversation(self.server, messages, (), self.thinking).reply(params)
+        side = ChatConversation(self.server, messages, self.tools, self.thinking)
+        return await side.reply(params)
 
     def _body(self, params: SamplingParams) -> dict[str, Any]:
         users = [n for n, m in enumerate(self.context) if m["role"] in ("user", "developer")]

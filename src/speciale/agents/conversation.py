@@ -16,6 +16,7 @@ from speciale.agents.sampler import Sample, Sampler
 from speciale.chat import (
     ASSISTANT,
     BOS,
+    THINK_OPEN,
     USER,
     Detokenizer,
     Event,
@@ -82,7 +83,8 @@ class Conversation:
             )
         params = replace(params, max_tokens=min(params.max_tokens or room, room))
         prompt = list(self.ids)
-        reading = _Reading(self.tokenizer, self._in_reasoning(), on_event)
+        thinking = prompt[-1] == mark_id(self.tokenizer, THINK_OPEN)
+        reading = _Reading(self.tokenizer, thinking, on_event)
         begun = time.monotonic()
         sample = await self.sampler.sample(prompt, params, self.tools, reading.feed)
         seconds = time.monotonic() - begun
@@ -143,10 +145,6 @@ class Conversation:
         return await side.reply(params)
 
     # ---- inside ---------------------------------------------------------------------------------
-
-    def _in_reasoning(self) -> bool:
-        opener = self.tokenizer.decode(self.ids[-1:], skip_special_tokens=False)
-        return opener == "<think>"
 
     def _request(self, messages: Sequence[Message]) -> dict[str, Any]:
         return {"messages": list(messages), "tools": self.tools, "thinking": self.thinking}

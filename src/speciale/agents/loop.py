@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -133,19 +134,28 @@ async def attempt_task(
     task: Task,
     plan: Plan | None = None,
     on_event: OnAgentEvent | None = None,
+    tools: str | None = None,
 ) -> Trajectory:
-    """Works on a task in a fresh environment and has its verifier score what came of it."""
+    """Works on a task in a fresh environment and has its verifier score what came of it.
+
+    tools: our own, as `--tools` names them, for a task that brings none; its files
+    (`metadata["files"]`) lie in their /work. ConfigError for files without such tools.
+    """
     record = Trajectory(task=f"{task.source}#{task.id}")
-    if task.open is None:
-        await run_agent(
-            model, task.prompt, None, plan, turns=task.turns, on_event=on_event, trajectory=record
-        )
+    files = task.metadata.get("files")
+    if task.open is not None:
+        opened = task.open()
+    elif tools or files:
+        from speciale.agents.tools.open_tools import open_tools
+
+        opened = open_tools(tools or (), files=files)
     else:
-        async with task.open() as environment:
-            await run_agent(
-                model, task.prompt, environment, plan,
-                turns=task.turns, on_event=on_event, trajectory=record,
-            )  # fmt: skip
+        opened = nullcontext()
+    async with opened as environment:
+        await run_agent(
+            model, task.prompt, environment, plan,
+            turns=task.turns, on_event=on_event, trajectory=record,
+        )  # fmt: skip
     verdict = await task.verify(Attempt(record.answer, record.messages))
     record.score, record.reasons = verdict.score, list(verdict.reasons)
     return record

@@ -12,7 +12,7 @@ from typing import Any
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
 from speciale.agents.sampler import OnIds, Sample
-from speciale.chat import EOS, SPECIAL_TOKENS, THINK_OPEN
+from speciale.chat import SPECIAL_TOKENS, THINK_OPEN
 from speciale.chat.ids import mark_id, parts_to_ids
 from speciale.chat.template import render
 from speciale.engine.params import SamplingParams
@@ -32,7 +32,6 @@ class ScriptedSampler:
         self.policy, self.window = policy, window
         self.tokenizer = tokenizer or byte_tokenizer()
         self._think_open = mark_id(self.tokenizer, THINK_OPEN)
-        self._eos = mark_id(self.tokenizer, EOS)
 
     async def sample(
         self,

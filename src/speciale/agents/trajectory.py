@@ -7,13 +7,14 @@ that; where nothing was lost, steps join to one training sequence (`segments`).
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 from tokenizers import Tokenizer
 
@@ -151,17 +152,26 @@ class Trajectory:
 
 
 def append_trajectory(path: str | Path, trajectory: Trajectory) -> None:
-    """Adds a line to a file; it is on the disk when this returns. Several writers may share one."""
+    """Adds a line to a file, whole or not at all; it is on the disk when this returns.
+
+    Several writers may share the file. Half a line, which a killed writer left at its end, goes: it
+    would spoil the next one.
+    """
     line = (trajectory.to_json() + "\n").encode("utf-8", "replace")
     with explained(path):
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        # One write to the end of the file: lines of several processes never mix.
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-        try:
-            os.write(handle, line)
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        with open(path, "a+b", buffering=0) as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # until it is closed
+            end = _end_of_last_line(file)
+            file.truncate(end)
+            try:
+                rest = memoryview(line)
+                while rest:
+                    rest = rest[file.write(rest) :]
+                os.fsync(file.fileno())
+            except OSError:  # a full disk
+                file.truncate(end)
+                raise
 
 
 def read_trajectories(path: str | Path) -> Iterator[Trajectory]:
@@ -175,6 +185,19 @@ def read_trajectories(path: str | Path) -> Iterator[Trajectory]:
                 return
             if line.strip():
                 yield _read(line, f"{path}, line {number}")
+
+
+def _end_of_last_line(file: IO[bytes]) -> int:
+    """Where the last whole line ends."""
+    end = file.seek(0, os.SEEK_END)
+    while end:
+        start = max(0, end - (1 << 16))
+        file.seek(start)
+        place = file.read(end - start).rfind(b"\n")
+        if place >= 0:
+            return start + place + 1
+        end = start
+    return 0
 
 
 def _read(line: bytes, where: str) -> Trajectory:

@@ -1,6 +1,6 @@
 """Where generated code runs: bubblewrap with seccomp and limits, pooled."""
 
-from speciale.sandbox.limits import Limits, Outcome, SandboxError
+from speciale.sandbox.limits import Limits, Outcome, SandboxError, limit_named
 from speciale.sandbox.process import Process
 from speciale.sandbox.sandbox import Sandbox, default_sandbox
 from speciale.sandbox.session import Session
@@ -13,4 +13,5 @@ __all__ = [
     "SandboxError",
     "Session",
     "default_sandbox",
+    "limit_named",
 ]

@@ -15,21 +15,12 @@ from collections.abc import Callable, Sequence
 
 from speciale.sandbox import process
 from speciale.sandbox.call import command_line
-from speciale.sandbox.limits import Limits
+from speciale.sandbox.limits import STOPPED, Limits, limit_named
 from speciale.sandbox.process import Process
 from speciale.sandbox.sandbox import Sandbox, fresh_place
 
 PIECE = 65536
 BROKEN_PIPE = 141  # what a shell gives a command that SIGPIPE ended
-STOPPED = {
-    "wall": "{limits.wall_s:g} s of time (--wall-s)",
-    "cpu": "{limits.cpu_s:g} s of CPU time (--cpu-s)",
-    "memory": "{limits.memory_mb} MB of memory (--memory-mb)",
-    "processes": "{limits.processes} processes (--processes)",
-    "file": "{limits.file_mb} MB a file (--file-mb)",
-    "disk": "{limits.disk_mb} MB of files (--disk-mb)",
-    "output": "{limits.output_kb} KB of output (--output-kb)",
-}
 
 
 def sandbox_command(
@@ -54,9 +45,10 @@ def sandbox_command(
         }
         print(json.dumps(outcome, ensure_ascii=False))
     if stopped:
+        option = STOPPED[stopped][0].replace("_", "-")
         print(
-            f"speciale: the command was stopped at its limit of "
-            f"{STOPPED[stopped].format(limits=limits)}",
+            f"speciale: the command was stopped by its limit on {limit_named(stopped, limits)} "
+            f"(--{option})",
             file=sys.stderr,
         )
     return code

@@ -44,6 +44,23 @@ class Limits:
 
 DEFAULT = Limits()
 
+# What an Outcome calls a limit -> its field above, words for it, its unit.
+STOPPED = {
+    "wall": ("wall_s", "wall time", " s"),
+    "cpu": ("cpu_s", "CPU time", " s"),
+    "memory": ("memory_mb", "memory", " MB"),
+    "processes": ("processes", "processes", ""),
+    "file": ("file_mb", "a file's size", " MB"),
+    "disk": ("disk_mb", "disk", " MB"),
+    "output": ("output_kb", "output", " KB"),
+}
+
+
+def limit_named(stopped: str, limits: Limits) -> str:
+    """The limit that stopped a command with its value, such as "wall time, 60 s"."""
+    field, words, unit = STOPPED[stopped]
+    return f"{words}, {getattr(limits, field):g}{unit}"
+
 
 @dataclass(frozen=True)
 class Outcome:

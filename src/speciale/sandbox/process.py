@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,6 +28,23 @@ class Process:
         self._ends = ends
         self._transports: list[asyncio.BaseTransport] = []
         self._said = asyncio.ensure_future(_everything(ends))
+
+    async def send(self, value: Any) -> None:
+        """Writes a frame to its stdin: four bytes of length, then JSON."""
+        data = json.dumps(value).encode()
+        self.stdin.write(len(data).to_bytes(4, "big") + data)
+        await self.stdin.drain()
+
+    async def receive(self, most: int) -> Any:
+        """The next frame on its stdout. ValueError where that is longer than `most` bytes or no
+        JSON: what comes out of the sandbox is believed no further. EOFError at the end."""
+        size = int.from_bytes(await self.stdout.readexactly(4), "big")
+        if size > most:
+            raise ValueError(f"it is {size:,} bytes long")
+        try:
+            return json.loads(await self.stdout.readexactly(size))
+        except RecursionError:
+            raise ValueError("it is nested too deeply") from None
 
     async def wait(self) -> int:
         """The exit code, once the command and all that it started are gone."""

@@ -10,7 +10,6 @@ import asyncio
 import concurrent.futures
 import contextlib
 import itertools
-import json
 import os
 import threading
 import time
@@ -20,9 +19,9 @@ from typing import Any
 
 from speciale.errors import SpecialeError
 from speciale.sandbox import Limits, Process, Sandbox, default_sandbox
-from speciale.tasks.worker_server import HEADER
 
 LATE_S = 60  # beyond a request's own time without any reply: then the server itself hangs
+MOST_BYTES = 64 << 20  # of a reply
 LIMITS = Limits(memory_mb=4096, cpu_s=10**7, processes=256)
 
 
@@ -134,10 +133,10 @@ class _Link:
     async def ask(self, request: dict[str, Any]) -> dict[str, Any]:
         number = next(self._numbers)
         future = self._pending[number] = asyncio.get_running_loop().create_future()
-        data = json.dumps({"id": number, **request}).encode()
         silence = request["seconds"] + LATE_S
         try:
-            self._process.stdin.write(HEADER.pack(len(data)) + data)
+            with contextlib.suppress(OSError):  # it is gone, as the reader will see
+                await self._process.send({"id": number, **request})
             while not future.done():
                 await asyncio.wait([future], timeout=silence)
                 if not future.done() and time.monotonic() - self._heard > silence:
@@ -147,11 +146,9 @@ class _Link:
             del self._pending[number]
 
     async def _read(self) -> None:
-        stdout = self._process.stdout
         try:
             while True:
-                (length,) = HEADER.unpack(await stdout.readexactly(HEADER.size))
-                reply = json.loads(await stdout.readexactly(length))
+                reply = await self._process.receive(MOST_BYTES)
                 self._heard = time.monotonic()
                 if future := self._pending.get(reply["id"]):
                     future.set_result(reply)

@@ -6,7 +6,6 @@ import os
 import re
 import resource
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -210,10 +209,8 @@ def test_servers_that_cannot_be_used(server, words):
 
 def test_a_server_that_says_nothing(monkeypatch):
     monkeypatch.setattr(mcp_client, "CONNECT_S", 0.5)
-    begun = time.monotonic()
     with pytest.raises(ConfigError, match=r"did not answer within 0\.5 s"):
         results(raw("--silent"))
-    assert time.monotonic() - begun < 30
 
 
 def test_where_a_server_is():

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from speciale.agents.tools.functions import Combined, Functions, Prefixed, ToolError, clipped
+from speciale.agents.tools.functions import Combined, Functions, Prefixed, ToolError
 from speciale.errors import ConfigError
 from speciale.tasks.environment import Result
 
@@ -83,10 +83,3 @@ def test_a_tool_that_comes_later_does_not_take_a_name():
     growing.tools, growing._functions = later.tools, later._functions
     assert names(both) == ["echo", "refuse"]
     assert call(both, "echo", text="x") == Result("x")
-
-
-def test_clipped():
-    assert clipped("abc", 3) == "abc"
-    assert clipped("a" * 10 + "b" * 100 + "c" * 10, 20) == (
-        "a" * 10 + "\n[… 100 characters left out …]\n" + "c" * 10
-    )

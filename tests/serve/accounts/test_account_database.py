@@ -1,6 +1,7 @@
 """Opening, upgrading and auditing a database; prices and sums."""
 
 import asyncio
+from decimal import localcontext
 
 import pytest
 import sqlalchemy as sa
@@ -13,11 +14,7 @@ from speciale.serve.accounts import schema
 from speciale.serve.accounts.accounts import Accounts
 from speciale.serve.accounts.database import AccountsError, Database
 from speciale.serve.accounts.metering import Spent
-from speciale.serve.accounts.prices import (
-    NANO,
-    format_usd,
-    parse_usd,
-)
+from speciale.serve.accounts.prices import NANO, format_usd, parse_usd
 from speciale.serve.accounts.usage import audit, since, usage
 
 
@@ -91,7 +88,8 @@ def test_the_audit_finds_what_does_not_add_up(url):
 
 @given(st.integers(1, 10**9 * NANO))
 def test_amounts_are_written_and_read_exactly(nano):
-    assert parse_usd(format_usd(nano)) == nano
+    with localcontext(prec=5):  # as a library may set it for the whole process
+        assert parse_usd(format_usd(nano)) == nano
 
 
 def test_amounts_that_are_none():
@@ -101,7 +99,18 @@ def test_amounts_that_are_none():
         "-0.50",
         "0.00",
     ]
-    for bad in ("", "0", "-1", "nan", "inf", "1e99", "1e999999999", "0.0000000001", "ten"):
+    for bad in (
+        "",
+        "0",
+        "-1",
+        "nan",
+        "inf",
+        "1e99",
+        "1e999999999",
+        "0.0000000001",
+        "ten",
+        f"1.{'0' * 50}1",
+    ):
         with pytest.raises(ConfigError, match="not an amount"):
             parse_usd(bad)
 

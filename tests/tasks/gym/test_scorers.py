@@ -3,6 +3,7 @@
 reasoning-gym is imported in this process: no answer here could do harm, were it executed.
 """
 
+import decimal
 import json
 import sys
 
@@ -68,6 +69,13 @@ def test_no_scorer_executes_an_answer(family, watched):
     for answer in HOSTILE:
         assert library.score(family, level, entry, answer) < 1.0, answer
     assert executed == []
+
+
+def test_a_draw_leaves_the_precision_of_decimals_alone():
+    before = decimal.getcontext().prec
+    for level in range(1, 5):
+        library.draw_one("decimal_arithmetic", level, 1)
+    assert decimal.getcontext().prec == before
 
 
 def test_the_library_itself_would_execute_them(watched):

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from speciale.agents.tools.functions import Functions, ToolError, clipped, limit_named
-from speciale.sandbox import Limits, Session
+from speciale.agents.calls import clipped
+from speciale.agents.tools.functions import Functions, ToolError
+from speciale.sandbox import Limits, Session, limit_named
 from speciale.tasks.environment import Environment
 
 # Both streams as one, in the order of writing, as in a terminal.
@@ -30,7 +31,7 @@ async def bash_tools(session: Session, limits: Limits) -> AsyncIterator[Environm
         said = (outcome.stdout + outcome.stderr).decode(errors="replace")
         text = clipped(said.rstrip("\n"))
         if outcome.stopped:
-            text += f"\n(stopped by the limit on {limit_named(vars(outcome), limits)})"
+            text += f"\n(stopped by the limit on {limit_named(outcome.stopped, limits)})"
         elif outcome.exit_code:
             text += f"\n(exit code {outcome.exit_code})"
         if outcome.stopped or outcome.exit_code:

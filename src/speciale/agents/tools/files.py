@@ -14,9 +14,10 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from speciale.agents.calls import clipped
 from speciale.agents.tools import files_inside
-from speciale.agents.tools.functions import Functions, ToolError, clipped, limit_named
-from speciale.sandbox import Limits, Session
+from speciale.agents.tools.functions import Functions, ToolError
+from speciale.sandbox import Limits, Session, limit_named
 from speciale.tasks.environment import Environment
 
 SECONDS = 20.0  # of a call; a regular expression can take for ever
@@ -37,7 +38,7 @@ async def files_tools(session: Session, limits: Limits) -> AsyncIterator[Environ
             limits=limits,
         )
         if outcome.stopped:
-            raise ToolError(f"stopped by the limit on {limit_named(vars(outcome), limits)}")
+            raise ToolError(f"stopped by the limit on {limit_named(outcome.stopped, limits)}")
         try:
             said = json.loads(outcome.stdout)
             text, error = str(said["text"]), said["error"]

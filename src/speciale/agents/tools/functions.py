@@ -11,11 +11,9 @@ from typing import Any
 
 from speciale.chat import function_tool
 from speciale.errors import ConfigError
-from speciale.sandbox import Limits
 from speciale.tasks.environment import Environment, Result
 
 Tool = Mapping[str, Any]
-MOST_CHARACTERS = 30_000  # of a result; more is left out of its middle, where the tool makes it
 
 
 class ToolError(Exception):
@@ -70,12 +68,6 @@ class Combined:
                 found.setdefault(tool["function"]["name"], tool)
         return list(found.values())
 
-    def describe(self, name: str, more: str) -> None:
-        """Adds a sentence to the description of a tool."""
-        for tool in self.tools:
-            if tool["function"]["name"] == name:
-                tool["function"]["description"] += f" {more}"
-
     async def call(self, name: str, arguments: Mapping[str, Any]) -> Result:
         for environment in self._environments:
             if name in tool_names(environment):
@@ -97,38 +89,9 @@ class Prefixed:
             for name in [tool["function"]["name"]]
         ]
 
-    def describe(self, name: str, more: str) -> None:
-        """Adds a sentence to the description of a tool."""
-        for tool in self.tools:
-            if tool["function"]["name"] == name:
-                tool["function"]["description"] += f" {more}"
-
     async def call(self, name: str, arguments: Mapping[str, Any]) -> Result:
         return await self._environment.call(name.removeprefix(self._prefix), arguments)
 
 
 def tool_names(environment: Environment) -> set[str]:
     return {tool["function"]["name"] for tool in environment.tools}
-
-
-def clipped(text: str, most: int = MOST_CHARACTERS) -> str:
-    """At most about `most` characters: of a longer text its beginning and its end."""
-    if len(text) <= most:
-        return text
-    half = most // 2
-    return f"{text[:half]}\n[… {len(text) - 2 * half:,} characters left out …]\n{text[-half:]}"
-
-
-def limit_named(report: Mapping[str, Any], limits: Limits) -> str:
-    """The limit that stopped a command, with its value."""
-    name = report["stopped"]
-    values = {
-        "wall": f"wall time, {limits.wall_s:g} s",
-        "cpu": f"CPU time, {limits.cpu_s:g} s",
-        "memory": f"memory, {limits.memory_mb:g} MB",
-        "processes": f"processes, {limits.processes}",
-        "disk": f"disk, {limits.disk_mb:g} MB",
-        "file": f"a file's size, {limits.file_mb:g} MB",
-        "output": f"output, {limits.output_kb:g} KB",
-    }
-    return values.get(name, name)

@@ -15,7 +15,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from speciale.agents.tools.functions import Tool, clipped
+from speciale.agents.calls import clipped
+from speciale.agents.tools.functions import Tool
 from speciale.agents.tools.mcp_transport import Server, streams
 from speciale.errors import ConfigError
 from speciale.tasks.environment import Result

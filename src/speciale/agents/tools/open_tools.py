@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -25,10 +25,13 @@ _DIVIDES = re.compile(r",(?=\s*(?:(?:python|bash|files)\s*(?:,|$)|(?:search|mcp)
 
 @asynccontextmanager
 async def open_tools(
-    spec: str | Sequence[str], sandbox: Sandbox | None = None
+    spec: str | Sequence[str],
+    sandbox: Sandbox | None = None,
+    files: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Environment]:
     """Opens the tools of `spec`, a line or its parts. Two sets with a tool of one name: those of
-    the later set are called after their folder or server. ConfigError names the part at fault."""
+    the later set are called after their folder or server. `files` (path below /work -> text) lie
+    in the sandbox before. ConfigError names the part at fault."""
     parts = _DIVIDES.split(spec) if isinstance(spec, str) else spec
     parts = [part.strip() for part in parts]
     for part in parts:
@@ -45,6 +48,11 @@ async def open_tools(
             sandbox = sandbox or default_sandbox()
             limits = sandbox.limits
             session = await stack.enter_async_context(sandbox.session())
+            for path, text in (files or {}).items():
+                await session.write(path, text.encode())
+        elif files:
+            need = ", ".join(IN_SANDBOX)
+            raise ConfigError(f"files need a sandbox to lie in: give one of {need}")
         opened: list[Environment] = []
         for part in parts:
             kind, _, about = part.partition(":")

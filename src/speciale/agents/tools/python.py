@@ -7,15 +7,14 @@ own sockets stay inside.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from speciale.agents.tools import kernel_host
-from speciale.agents.tools.functions import Functions, ToolError, limit_named
-from speciale.sandbox import Limits, Process, SandboxError, Session
+from speciale.agents.tools.functions import Functions, ToolError
+from speciale.sandbox import Limits, Process, SandboxError, Session, limit_named
 from speciale.tasks.environment import Environment
 
 CPU_S = 3600  # of all cells together; each is bound by the limit on wall time
@@ -85,7 +84,7 @@ class _Kernel:
         except TimeoutError:
             await self.close()
             why = f"Python did not answer within {limit:g} s and was stopped."
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             await self.close()
             why = f"Python's answer could not be read ({error})."
         except (asyncio.IncompleteReadError, OSError):
@@ -115,7 +114,8 @@ class _Kernel:
         said = (await process.stderr.read(2000)).decode(errors="replace").strip()
         await process.close()
         if report["stopped"]:
-            return f"Python was stopped by the limit on {limit_named(report, self._limits)}."
+            limit = limit_named(report["stopped"], self._limits)
+            return f"Python was stopped by the limit on {limit}."
         return f"Python ended with exit code {report['exit_code']}. {said}".strip()
 
     async def close(self) -> None:
@@ -126,13 +126,8 @@ class _Kernel:
 
 async def ask(process: Process, request: dict) -> dict:
     """The answer; what comes out of the sandbox is believed no further than its form."""
-    data = json.dumps(request).encode()
-    process.stdin.write(len(data).to_bytes(4, "big") + data)
-    await process.stdin.drain()
-    size = int.from_bytes(await process.stdout.readexactly(4), "big")
-    if size > MOST_BYTES:
-        raise ValueError(f"it is {size:,} bytes long")
-    said = json.loads(await process.stdout.readexactly(size))
+    await process.send(request)
+    said = await process.receive(MOST_BYTES)
     form = {"text": str, "error": bool, "lost": bool}
     if not isinstance(said, dict) or any(type(said.get(key)) is not form[key] for key in form):
         raise ValueError("it has another form")

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow
 
 from speciale.errors import ConfigError
 
 NANO = 1_000_000_000  # nano-dollars in a dollar
+# Its own, whatever a library does to the thread's.
+_EXACT = Context(prec=40, traps=[Inexact, InvalidOperation, Overflow])
 _LARGEST = 1_000_000_000 * NANO  # of one amount; a 64-bit column holds nine times as much
 
 
@@ -61,7 +63,7 @@ class Prices:
 def parse_usd(text: str) -> int:
     """Nano-dollars of a positive amount such as "10" or "0.25"; ConfigError where it is none."""
     try:
-        nano = Decimal(text) * NANO
+        nano = _EXACT.multiply(Decimal(text), Decimal(NANO))
         if 0 < nano <= _LARGEST and nano == int(nano):
             return int(nano)
     except (ArithmeticError, ValueError):  # no number, infinite, or of an absurd exponent

@@ -8,7 +8,6 @@ again.
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -67,7 +66,7 @@ class Server:
         try:
             async with asyncio.timeout(ANSWER_S):
                 hello = await self._reply()
-        except (OSError, EOFError, TimeoutError):
+        except (OSError, EOFError, ValueError, TimeoutError):
             process.kill()
             said = (await process.stderr.read()).decode(errors="replace").strip()
             raise SandboxError(f"BFCL's classes did not start in the sandbox: {said}") from None
@@ -84,17 +83,14 @@ class Server:
 
     async def ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """The reply. WorldError where the case's process died or did not answer in time."""
-        body = json.dumps(request).encode()
         self.good = False  # until the reply is there
         try:
             async with asyncio.timeout(ANSWER_S):
-                process = await self._process
-                process.stdin.write(len(body).to_bytes(4, "big") + body)
-                await process.stdin.drain()
+                await (await self._process).send(request)
                 reply = await self._reply()
         except TimeoutError:
             raise WorldError(f"it did not end within {ANSWER_S:.0f} s") from None
-        except (OSError, EOFError):
+        except (OSError, EOFError, ValueError):
             raise WorldError("the process ended") from None
         self.good = True
         if "died" in reply:
@@ -102,11 +98,7 @@ class Server:
         return reply
 
     async def _reply(self) -> dict[str, Any]:
-        stdout = (await self._process).stdout
-        length = int.from_bytes(await stdout.readexactly(4), "big")
-        if length > LONGEST:
-            raise EOFError
-        return json.loads(await stdout.readexactly(length))
+        return await (await self._process).receive(LONGEST)
 
     def rest(self) -> None:
         """Ends after a while, unless `wake` comes first."""

@@ -6,17 +6,13 @@ arguments left out or not, parallel calls in any order, Java and JavaScript lite
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from typing import Any
-
 from speciale.tasks.bfcl.calls import calls_of, first_answer
 from speciale.tasks.bfcl.categories import Category
 from speciale.tasks.bfcl.data import Json
 from speciale.tasks.bfcl.gold import allowed_calls
 from speciale.tasks.bfcl.schemas import tool, tool_name
 from speciale.tasks.bfcl.servers import Servers
-from speciale.tasks.environment import Result
+from speciale.tasks.noted import noted
 from speciale.tasks.task import Attempt, Task, Verdict
 
 # Cases that no right answer solves: what BFCL expects contradicts its own checker or function.
@@ -33,23 +29,9 @@ UNSOLVABLE = {
 }
 
 
-class _Noted:
-    """Functions that nobody runs: BFCL ends with the calls."""
-
-    def __init__(self, tools: Sequence[Mapping[str, Any]]) -> None:
-        self.tools = tools
-
-    async def call(self, name: str, arguments: Mapping[str, Any]) -> Result:
-        return Result("The call was noted. It gives no result.")
-
-
 def single_turn_task(case: Json, category: Category, servers: Servers) -> Task:
     """The task of a row of BFCL's."""
     tools = [tool(document, category.language) for document in case["function"]]
-
-    @asynccontextmanager
-    async def opened() -> AsyncIterator[_Noted]:
-        yield _Noted(tools)
 
     async def verify(attempt: Attempt) -> Verdict:
         fault = await _fault(attempt, case, category, servers)
@@ -68,7 +50,7 @@ def single_turn_task(case: Json, category: Category, servers: Servers) -> Task:
         source=f"bfcl/{category.name}",
         prompt=case["question"][0],
         verifier=verify,
-        open=opened,
+        open=noted(tools),  # nobody runs the functions: BFCL ends with the calls
         tools=tools,
         metadata=metadata,
     )

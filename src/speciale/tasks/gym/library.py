@@ -11,6 +11,7 @@ import json
 import math
 import random
 import time
+from decimal import localcontext
 from functools import cache, lru_cache
 from typing import Any
 
@@ -92,7 +93,8 @@ def draw_one(
     np.random.seed(item)
     source = copy.copy(dataset(family, level))  # word_ladder grows shorter where it fails
     try:
-        drawn = source[item % mends.SIZES.get(family, mends.ITEMS)]
+        with localcontext():  # decimal_arithmetic sets the precision of all decimals
+            drawn = source[item % mends.SIZES.get(family, mends.ITEMS)]
     except (RuntimeError, ValueError, IndexError) as error:  # it gave up after many attempts
         return {"skip": str(error)}
     entry: Entry = json.loads(json.dumps(drawn))  # as the scorer will see it

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
+from speciale.tasks.arguments import argument_faults
 from speciale.tasks.sources import load_tasks
 from speciale.tasks.task import Attempt, Task
 from speciale.tasks.verifiers.messages import flat_tool, last_answer, to_openai
@@ -125,15 +126,15 @@ def _tools(state: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
 
 async def _call(state: Mapping[str, Any], call: Any) -> dict[str, Any]:
     """The result of a call as a message; a call that cannot be made is a result that says why."""
-    known = {tool["function"]["name"] for tool in _tools(state)}
+    known = {tool["function"]["name"]: tool for tool in _tools(state)}
     try:
         arguments = json.loads(call.arguments or "{}")
     except (ValueError, RecursionError):
-        arguments = None
+        arguments = call.arguments  # a text, which is no object
     if call.name not in known:
         text = f"Error: there is no tool {call.name!r}; there is {', '.join(sorted(known))}."
-    elif not isinstance(arguments, dict):
-        text = f"Error: the arguments are no JSON object: {call.arguments!r:.200}."
+    elif faults := argument_faults(known[call.name], arguments):
+        text = f"Error: {call.name} was not called. {' '.join(faults)}"
     else:
         try:
             text = (await state["world"].call(call.name, arguments)).text
