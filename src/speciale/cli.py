@@ -16,7 +16,13 @@ from speciale import __version__
 from speciale.agents.tools.commands import tools_app
 from speciale.errors import SpecialeError
 from speciale.serve.accounts.commands import keys_app, usage
-from speciale.serve.agent_commands import FlavourChoice, UnsafeOption, agent
+from speciale.serve.agent_commands import (
+    FlavourChoice,
+    KeyEnvOption,
+    UnsafeOption,
+    UpstreamTokenizerOption,
+    agent,
+)
 from speciale.tasks.commands import tasks_app
 
 app = typer.Typer(
@@ -185,12 +191,8 @@ def serve(
     flavour: Annotated[
         FlavourChoice, typer.Option(help="How --upstream takes what OpenAI's API lacks.")
     ] = FlavourChoice.vllm,
-    upstream_key_env: Annotated[
-        str | None, typer.Option(help="Environment variable with the key there.")
-    ] = None,
-    tokenizer: Annotated[
-        Path | None, typer.Option(help="Folder of tokenizer.json, for ids to an upstream.")
-    ] = None,
+    upstream_key_env: KeyEnvOption = None,
+    tokenizer: UpstreamTokenizerOption = None,
     backend: Annotated[
         str | None, typer.Option(help="null, or null:20 (words a second): no model, to measure.")
     ] = None,

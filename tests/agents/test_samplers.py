@@ -201,6 +201,23 @@ def test_a_chat_server_gets_no_reasoning_of_earlier_turns():
     asyncio.run(main())
 
 
+def test_a_chat_server_may_give_arguments_as_an_object():
+    function = {"name": "add", "arguments": {"a": 2, "b": 3}}
+    said = [{"content": None, "tool_calls": [{"function": function}]}, {"content": "5"}]
+    answers = iter(said)
+
+    async def post(path, body):
+        return {"choices": [{"message": next(answers), "finish_reason": "stop"}]}
+
+    async def main():
+        server = ChatServer("http://127.0.0.1:9/v1", "m")
+        server.server.post = post
+        return await run_agent(server, QUESTION, Desk())
+
+    done = asyncio.run(main())
+    assert done.answer == "5" and done.steps[0].calls[0].result == "5"
+
+
 def small_engine(tokenizer=SMALL):
     size = SMALL.get_vocab_size()
     config = tiny_config(vocab_size=size, index_topk=10, max_position_embeddings=4096)

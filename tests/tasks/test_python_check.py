@@ -41,7 +41,7 @@ def test_verdict(body, score, reason):
 def test_code_that_does_not_end_is_stopped(monkeypatch):
     monkeypatch.setattr("speciale.tasks.python_check.LIMITS", Limits(wall_s=2))
     given = verdict("def verify(answer, messages):\n    while True: pass\n")
-    assert given.reasons == ("verify was stopped: it went beyond its limit of wall.",)
+    assert given.reasons == ("verify was stopped by its limit on wall time, 2 s.",)
 
 
 def test_an_answer_with_anything_in_it_arrives():

@@ -6,6 +6,7 @@ only tool results follow it, and left out once a user speaks, as V3.2's own API 
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
@@ -178,14 +179,14 @@ def _message(said: Mapping[str, Any], place: int) -> Message:
     calls = []
     for number, call in enumerate(said.get("tool_calls") or []):
         function = call["function"]
+        arguments = function.get("arguments") or "{}"
+        if not isinstance(arguments, str):  # some servers give the object itself
+            arguments = json.dumps(arguments, ensure_ascii=False)
         calls.append(
             {
                 "id": call.get("id") or f"call_{place}_{number}",
                 "type": "function",
-                "function": {
-                    "name": str(function["name"]),
-                    "arguments": function.get("arguments") or "{}",
-                },
+                "function": {"name": str(function["name"]), "arguments": arguments},
             }
         )
     if calls:

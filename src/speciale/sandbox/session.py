@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from speciale.sandbox import process, wire
 from speciale.sandbox.call import Command, call, command_line
-from speciale.sandbox.limits import Limits, Outcome, SandboxError
+from speciale.sandbox.limits import Limits, Outcome, SandboxError, limit_named
 from speciale.sandbox.place import Place
 from speciale.sandbox.process import Process
 
@@ -79,24 +79,27 @@ class Session:
         """Writes a file, and its folders, by its path in /work. SandboxError says why it cannot."""
         request = self._place.request([], self._limits)
         outcome = await call(self._place, request, self._limits, files={path: data})
-        self._check(outcome, f"write {path!r}")
+        _check(outcome, self._limits, f"write {path!r}")
 
     async def read(self, path: str, most: int = 1_000_000) -> bytes:
         """A file's content. SandboxError where it cannot be read or is longer than `most` bytes."""
         limits = replace(self._limits, output_kb=most // 1024 + 64)
         request = self._place.request([], limits, kind="read", path=path, most=most)
         outcome = await call(self._place, request, limits)
-        self._check(outcome, f"read {path!r}")
+        _check(outcome, limits, f"read {path!r}")
         if len(outcome.stdout) > most:
             raise SandboxError(f"could not read {path!r}: it is longer than {most} bytes")
         return outcome.stdout
 
-    def _check(self, outcome: Outcome, what: str) -> None:
-        if outcome.exit_code:
-            said = outcome.stderr.decode(errors="replace").strip()
-            why = said or f"it went beyond the limit on {outcome.stopped}"
-            raise SandboxError(f"could not {what}: {why}")
-
     async def close(self) -> None:
         await asyncio.gather(*(spawned.close() for spawned in self._spawned))
         self._spawned.clear()
+
+
+def _check(outcome: Outcome, limits: Limits, what: str) -> None:
+    if outcome.stopped:
+        limit = limit_named(outcome.stopped, limits)
+        raise SandboxError(f"could not {what}: it went beyond the limit on {limit}")
+    if outcome.exit_code:
+        said = outcome.stderr.decode(errors="replace").strip()
+        raise SandboxError(f"could not {what}: {said or f'exit code {outcome.exit_code}'}")

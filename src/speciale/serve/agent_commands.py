@@ -32,6 +32,10 @@ class ContextChoice(StrEnum):
     discard_all = "discard-all"
 
 
+KeyEnvOption = Annotated[str | None, typer.Option(help="Environment variable with the key there.")]
+UpstreamTokenizerOption = Annotated[
+    Path | None, typer.Option(help="Folder of tokenizer.json, for ids to an upstream.")
+]
 UnsafeOption = Annotated[
     bool, typer.Option("--unsafe", help="Run code without any sandbox, if there is none.")
 ]
@@ -56,12 +60,8 @@ def agent(
     flavour: Annotated[
         FlavourChoice, typer.Option(help="How a chat server is told to think.")
     ] = FlavourChoice.openai,
-    upstream_key_env: Annotated[
-        str | None, typer.Option(help="Environment variable with the key there.")
-    ] = None,
-    tokenizer: Annotated[
-        Path | None, typer.Option(help="Folder of tokenizer.json, for ids to an upstream.")
-    ] = None,
+    upstream_key_env: KeyEnvOption = None,
+    tokenizer: UpstreamTokenizerOption = None,
     window: Annotated[int, typer.Option(min=256, help="Of an upstream, in tokens.")] = 128_000,
     system: Annotated[str, typer.Option(help="System prompt.")] = "",
     think: Annotated[bool, typer.Option(help="Think between calls.")] = True,

@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from speciale.sandbox import Limits, Sandbox, default_sandbox
+from speciale.sandbox import Limits, Sandbox, default_sandbox, limit_named
 from speciale.tasks.environment import Message
 from speciale.tasks.task import Verdict
 
@@ -45,9 +45,8 @@ async def verify_by_code(
         ["python3", "run.py"], files=files, limits=LIMITS
     )
     if outcome.stopped:
-        return Verdict(
-            0.0, (f"verify was stopped: it went beyond its limit of {outcome.stopped}.",)
-        )
+        limit = limit_named(outcome.stopped, LIMITS)
+        return Verdict(0.0, (f"verify was stopped by its limit on {limit}.",))
     try:
         return _verdict(json.loads(outcome.stdout))
     except (ValueError, RecursionError):
