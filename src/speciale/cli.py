@@ -23,6 +23,7 @@ from speciale.serve.agent_commands import (
     UpstreamTokenizerOption,
     agent,
 )
+from speciale.synth.commands import synth_app
 from speciale.tasks.commands import tasks_app
 
 app = typer.Typer(
@@ -245,6 +246,7 @@ app.add_typer(keys_app, name="keys")
 app.command()(usage)
 app.command()(agent)
 app.add_typer(tasks_app, name="tasks")
+app.add_typer(synth_app, name="synth")
 app.add_typer(tools_app, name="tools")
 
 

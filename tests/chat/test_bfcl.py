@@ -74,7 +74,10 @@ def test_every_function_document_goes_through_the_tools_section():
     assert count == 8_888
 
 
-@pytest.mark.parametrize("thinking_mode", ["thinking", "chat"])
+MODES = [pytest.param("thinking", marks=pytest.mark.slow), "chat"]
+
+
+@pytest.mark.parametrize("thinking_mode", MODES)
 def test_every_gold_call_comes_back(thinking_mode):
     count = 0
     for path in sorted((folder() / "possible_answer").glob("*.json")):

@@ -30,6 +30,7 @@ def run(tmp_path, **environment):
     return done.stdout
 
 
+@pytest.mark.slow
 def test_built_once_and_kept(tmp_path):
     if run(tmp_path).startswith("False"):
         pytest.skip("no C++ compiler")
@@ -60,5 +61,6 @@ def test_a_folder_that_others_may_write_to_is_not_trusted(tmp_path):
     assert out.startswith("False") and "can be written by others" in out
 
 
+@pytest.mark.slow
 def test_pytorch_can_be_asked_for(tmp_path):
     assert run(tmp_path, SPECIALE_KERNELS="torch").startswith("False [[3.0, 3.0]] []")

@@ -322,6 +322,7 @@ print(json.dumps(kernels))
 """
 
 
+@pytest.mark.slow
 def test_kernels_compile_and_fit_in_shared_memory(tmp_path):
     environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
     environment |= {"TRITON_CACHE_DIR": str(tmp_path)}

@@ -16,8 +16,8 @@ from speciale.chat import ASSISTANT, EOS, THINK_CLOSE, USER
 from speciale.chat.tokenizer import save_tokenizer
 from speciale.errors import CheckpointError, SpecialeError
 from speciale.model import save_model
-from speciale.serve.screen import visible
 from speciale.serve.terminal import TerminalChat
+from speciale.terminal import visible
 from speciale.train.bpe import train_tokenizer
 
 TOKENIZER = train_tokenizer(["What is two plus two? The answer is four.\n" * 20], 300)

@@ -45,7 +45,7 @@ def test_show(own):
     code, text = run("show", own, "--count", 5)
     assert code == 0
     assert text.count("--- ") == 2 and "user: 1+2?" in text and "a right answer: 3" in text
-    assert "\x1b" not in text and "\\x1b[31m" in text
+    assert "\x1b" not in text and "␛[31m" in text
     lines = run("show", "reasoning-gym/gcd", "--count", 2, "--level", 1, "--json")[1].splitlines()
     tasks = [json.loads(line) for line in lines]
     assert [task["level"] for task in tasks] == [1, 1] and "entry" not in tasks[0]["metadata"]

@@ -97,6 +97,7 @@ def largest_tensor_of_kl(length: int) -> int:
     return seen.largest
 
 
+@pytest.mark.slow
 def test_memory_grows_with_length_not_with_its_square(monkeypatch):
     monkeypatch.setattr(module, "_BLOCK_FLOATS", 1 << 12)
     short, long = largest_tensor_of_kl(256), largest_tensor_of_kl(1024)

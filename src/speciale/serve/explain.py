@@ -15,7 +15,7 @@ from speciale.chat.events import CallEnd, CallStart, Event, Repair, join
 from speciale.chat.ids import parts_to_ids
 from speciale.chat.markers import SPECIAL_TOKENS
 from speciale.chat.request import Prompt
-from speciale.serve.screen import visible
+from speciale.terminal import visible
 
 _MARK = re.compile("|".join(map(re.escape, SPECIAL_TOKENS)))
 _TEMPLATE, _MARK_STYLE, _MESSAGE = "cyan", "bold magenta", "default"

@@ -15,8 +15,8 @@ from speciale.engine.grammar import JsonSchema
 from speciale.engine.llm import LLM
 from speciale.engine.params import SamplingParams
 from speciale.errors import DataError, RequestError
-from speciale.serve.screen import visible
 from speciale.serve.standard_streams import read_text, write_text
+from speciale.terminal import visible
 
 
 def generate_text(

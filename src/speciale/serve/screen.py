@@ -1,6 +1,4 @@
-"""What a model wrote, made safe to show: a terminal obeys control characters (ECMA-48), so none of
-them may come out of a model. They are shown as the symbols of Unicode's "Control Pictures" block.
-"""
+"""Standard output as a chat uses it: answers, remarks and questions, all safe to show."""
 
 from __future__ import annotations
 
@@ -9,18 +7,9 @@ import shutil
 import sys
 import textwrap
 
+from speciale.terminal import visible
+
 _DIM, _NORMAL = "\x1b[2m", "\x1b[0m"
-
-# C0 but for tab and line feed, DEL, and C1, whose U+009B begins a sequence as ESC [ does. The
-# direction marks would let a text be shown in another order than it has (Unicode UAX 9).
-_SYMBOLS = {code: 0x2400 + code for code in range(0x20) if chr(code) not in "\t\n"}
-_SYMBOLS |= {0x7F: 0x2421} | dict.fromkeys(range(0x80, 0xA0), 0x2426)
-_SYMBOLS |= dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)], 0x2426)
-
-
-def visible(text: str) -> str:
-    """`text` with every character that could steer a terminal replaced by one visible symbol."""
-    return text.translate(_SYMBOLS)
 
 
 class Screen:

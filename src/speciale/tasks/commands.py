@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from speciale.terminal import print_table, visible
 
 if TYPE_CHECKING:
     from speciale.sandbox import Sandbox
@@ -53,17 +55,17 @@ def list_all(
     from speciale.tasks.sources import SOURCES
 
     if source is None:
-        _table(("source", "what"), [(each.form, each.about) for each in SOURCES.values()])
+        print_table(("source", "what"), [(each.form, each.about) for each in SOURCES.values()])
     elif source == "reasoning-gym":
         from speciale.tasks.gym.catalogue import CATALOGUE
 
         rows = [(name, str(each.levels), each.about) for name, each in CATALOGUE.items()]
-        _table(("family", "levels", "what"), rows)
+        print_table(("family", "levels", "what"), rows, {"levels"})
     elif source == "bfcl":
         from speciale.tasks.bfcl import CATEGORIES
 
         rows = [(name, str(each.size), each.description) for name, each in CATEGORIES.items()]
-        _table(("category", "tasks", "what"), rows)
+        print_table(("category", "tasks", "what"), rows, {"tasks"})
     else:
         raise DataError(f"there is no list of {source!r}: name reasoning-gym or bfcl.")
 
@@ -202,13 +204,13 @@ def _sandbox(unsafe: bool) -> Sandbox | None:
 
 def _print_task(task: Task) -> None:
     level = f", level {task.level}" if task.level else ""
-    print(f"--- {_visible(task.id)} of {_visible(task.source)}{level}")
+    print(f"--- {visible(task.id)} of {visible(task.source)}{level}")
     for message in [*task.prompt, *(each for turn in task.turns for each in turn.messages)]:
-        print(f"{message['role']}: {_visible(str(message['content']))}")
+        print(f"{message['role']}: {visible(str(message['content']))}")
     if task.tools:
-        print(f"tools: {', '.join(_visible(tool['function']['name']) for tool in task.tools)}")
+        print(f"tools: {', '.join(visible(tool['function']['name']) for tool in task.tools)}")
     if task.answer is not None:
-        print(f"a right answer: {_visible(task.answer)}")
+        print(f"a right answer: {visible(task.answer)}")
     print(flush=True)
 
 
@@ -220,32 +222,10 @@ def _print_verdicts(pairs: Sequence[tuple[Task, Verdict]], as_json: bool) -> Non
     if as_json:
         return
     rows = [(task.id, f"{each.score:.3g}", " ".join(each.reasons)) for task, each in pairs]
-    _table(("task", "score", "why"), rows)
+    print_table(("task", "score", "why"), rows, {"score"})
     right = sum(verdict.score == 1 for _, verdict in pairs)
     mean = sum(verdict.score for _, verdict in pairs) / len(pairs)
     print(f"{right} of {len(pairs)} right, mean score {mean:.3f}")
-
-
-def _table(names: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A table on standard output; in a pipe as wide as it needs, so that nothing is cut."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for name in names:
-        numeric = name in ("levels", "tasks", "score")
-        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(_visible(cell)) for cell in row))
-    Console(width=None if sys.stdout.isatty() else 250, highlight=False).print(table)
-
-
-def _visible(text: str) -> str:
-    """Tasks come from files, and a terminal obeys control characters."""
-    return "".join(
-        sign if sign.isprintable() or sign in "\n\t" else repr(sign)[1:-1] for sign in text
-    )
 
 
 def _remark(text: str) -> None:

@@ -59,12 +59,21 @@ def _verifiers(
     return verifiers_tasks(rest, seed, split)
 
 
+def _synthesised(
+    rest: str, seed: int, level: int | None, split: str | None, sandbox: Sandbox | None
+) -> Iterator[Task]:
+    from speciale.tasks.synthesised.source import synthesised_tasks
+
+    return synthesised_tasks(rest, seed, level, split, sandbox)
+
+
 SOURCES: dict[str, Source] = {
     "reasoning-gym": Source(
         "reasoning-gym or reasoning-gym/FAMILY", "105 families of puzzles", "/", _gym, alone=True
     ),
     "bfcl": Source("bfcl/CATEGORY", "function calls of the Berkeley leaderboard", "/", _bfcl),
     "jsonl": Source("FILE.jsonl", "tasks of your own, one a line", "", _jsonl),
+    "synth": Source("synth:DIR", "a store of `speciale synth`", ":", _synthesised),
     "verifiers": Source(
         "verifiers:ENVIRONMENT", "an environment of Prime Intellect's verifiers", ":", _verifiers
     ),
@@ -83,10 +92,10 @@ def load_tasks(
     """Tasks out of a source, in an order by `seed`; the same arguments give the same tasks.
 
     `source`: "reasoning-gym", "reasoning-gym/FAMILY", "bfcl/CATEGORY", a path that ends in
-    ".jsonl", or "verifiers:ENVIRONMENT". `count`: at most so many; else all, which for most
-    families of reasoning-gym never ends. `level`: only tasks of this difficulty, 1 is the easiest.
-    `split`: only tasks in "train" or "heldout"; a question is in one of them for good. `sandbox`:
-    where answers are scored, else the process's own.
+    ".jsonl", "synth:DIR" or "verifiers:ENVIRONMENT". `count`: at most so many; else all, which for
+    most families of reasoning-gym never ends. `level`: only tasks of this difficulty, 1 is the
+    easiest. `split`: only tasks in "train" or "heldout"; a question is in one of them for good.
+    `sandbox`: where answers are scored, else the process's own.
 
     Raises DataError at once for an unknown source, split or level, SandboxError while drawing where
     there is no sandbox.

@@ -8,13 +8,14 @@ import csv
 import json
 import sys
 import time
-from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from speciale.terminal import print_table, visible
 
 if TYPE_CHECKING:
     from speciale.serve.accounts.database import Database
@@ -112,7 +113,7 @@ def list_all(database: DatabaseOption = None) -> None:
     from speciale.serve.accounts.keys import list_keys
 
     rows = [_key_cells(key, balance) for key, balance in list_keys(_open(database))]
-    _table(_KEY_COLUMNS, rows, right=(2, 3))
+    print_table(_KEY_COLUMNS, rows, right={"balance", "held"})
 
 
 @keys_app.command()
@@ -243,7 +244,8 @@ def _print_usage(rows: list[UsageRow], by: str, as_json: bool, as_csv: bool) -> 
         total = ("total", *(sum(row[i] for row in cells) for i in range(1, 6)))
         cost = format_usd(sum(row.cost_nano for row in rows))
         shown = [*cells, (*total, cost)] if len(cells) > 1 else cells
-        _table(names, [[_number(cell) for cell in row] for row in shown], right=range(1, 7))
+        numbers = [[_number(cell) for cell in row] for row in shown]
+        print_table(names, numbers, right=names[1:7])
 
 
 def _audit(opened: Database) -> None:
@@ -251,7 +253,7 @@ def _audit(opened: Database) -> None:
 
     findings = audit(opened)
     for finding in findings:
-        print(_visible(finding))
+        print(visible(finding))
     if findings:
         _remark(f"error: {opened.shown} has {len(findings)} differences: look at them one by one.")
         raise typer.Exit(1)
@@ -303,7 +305,7 @@ def _show(opened: Database, name: str) -> None:
 
     key = find_key(opened, name)
     for label, value in zip(_KEY_COLUMNS, _key_cells(key, balance_of(opened, key.id))):
-        print(f"{label:8} {_visible(value)}")
+        print(f"{label:8} {visible(value)}")
 
 
 _KEY_COLUMNS = ("name", "secret", "balance", "held", "limits", "models", "state")
@@ -327,27 +329,6 @@ def _key_cells(key: Key, balance: Balance) -> list[str]:
         "all" if key.models is None else ", ".join(key.models),
         f"revoked {_when(key.revoked_at)}" if key.revoked_at else f"since {_when(key.created_at)}",
     ]
-
-
-def _table(names: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[int]) -> None:
-    """A table on standard output; in a pipe as wide as it needs, so that nothing is cut."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for index, name in enumerate(names):
-        table.add_column(name, justify="right" if index in right else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(_visible(cell)) for cell in row))
-    Console(width=None if sys.stdout.isatty() else 250, highlight=False).print(table)
-
-
-def _visible(text: str) -> str:
-    """Model names come from requests, and a terminal obeys control characters."""
-    from speciale.serve.screen import visible
-
-    return visible(text)
 
 
 def _number(cell: object) -> str:

@@ -1,0 +1,215 @@
+"""Library: books and publishers, members and loans, reading rooms, and vans between branches.
+
+V3.2 report, 3.2.3: a category of worlds.
+"""
+
+from __future__ import annotations
+
+from speciale.synth.general.names import TOWN, Namer
+from speciale.synth.general.spec import (
+    Action,
+    Basket,
+    Calendars,
+    Catalogue,
+    Choice,
+    Domain,
+    Flag,
+    Maker,
+    Network,
+    Number,
+    Records,
+)
+
+BOOKS = Catalogue(
+    noun="book",
+    plural="books",
+    table="books",
+    names=Namer(
+        (
+            "The {adj} {thing}",
+            "{thing} and {thing}s",
+            "A {thing} in {town}",
+            "{adj} {kind}",
+            "The {kind} of {town}",
+        ),
+        ("Days", "Letters", "Songs", "Nights", "Winters", "Stories", "Maps", "Voyage"),
+    ),
+    group=Choice(
+        "subject",
+        "subject",
+        "subjects",
+        (
+            "astronomy",
+            "biography",
+            "cookery",
+            "crime",
+            "gardening",
+            "history",
+            "music",
+            "poetry",
+            "seafaring",
+            "travel",
+        ),
+        "on the subject of {}",
+    ),
+    maker=Maker(
+        noun="publisher",
+        plural="publishers",
+        table="publishers",
+        by="published by",
+        fee=Number("handling_fee", "handling fee", 0, 18, 1, "euros"),
+        choice=Choice(
+            "based_in",
+            "country",
+            "countries",
+            ("Canada", "France", "India", "Ireland", "Mexico", "Sweden"),
+            "based in {}",
+        ),
+        flags=(
+            Flag("e_books", "also sells e-books", "sells no e-books"),
+            Flag("returns", "takes back unsold copies", "does not take back unsold copies"),
+        ),
+        names=Namer(("{last} Press", "{thing} Books", "{adj} {thing} Press", "{last} & {last2}")),
+    ),
+    cost=Number("list_price", "list price", 7, 64, 1, "euros"),
+    count=("copy", "copies", 2, 9),
+    score=Number("review_points", "number of review points", 20, 99),
+    numbers=(
+        Number("pages", "number of pages", 90, 900),
+        Number("first_year", "year of first publication", 1950, 2023),
+        Number("awards", "number of awards", 0, 6),
+    ),
+    flags=(
+        Flag("large_print", "comes in large print", "does not come in large print"),
+        Flag("illustrated", "is illustrated", "is not illustrated"),
+        Flag("translated", "is a translation", "is not a translation"),
+        Flag("hardback", "is a hardback", "is not a hardback"),
+    ),
+    basket=Basket("acquisitions", "acquisition", "order", "ordered", "librarian"),
+    contexts=(
+        "{person} buys books for a library, {count} of each title.",
+        "The librarian {person} stocks up the shelves and always takes {count} of a title.",
+        "A new branch opens; {person} needs {count} of every title chosen for it.",
+        "You do the ordering for {person}, who runs a library and buys {count} at a time.",
+    ),
+    choice=Choice(
+        "language",
+        "language",
+        "languages",
+        ("Dutch", "English", "French", "Polish", "Spanish"),
+        "written in {}",
+    ),
+)
+
+LOANS = Records(
+    party="member",
+    parties="members",
+    party_table="members",
+    place=Choice("branch", "branch", "branches", TOWN, "of the {} branch"),
+    tier=Choice(
+        "membership",
+        "membership",
+        "memberships",
+        ("adult", "junior", "senior", "student"),
+        "with {} membership",
+    ),
+    record="loan",
+    records="loans",
+    record_table="loans",
+    prefix="L",
+    kind="item type",
+    kinds="item types",
+    kind_table="item_types",
+    kind_names=("atlas", "audiobook", "board game", "film", "magazine", "novel", "score"),
+    rule="late",
+    rate=Number("fine_per_day", "fine per day", 3, 45, 1, "cents"),
+    days=Number("loan_days", "loan period", 7, 42, 1, "days"),
+    date="lent_on",
+    dated="was lent out",
+    amount=Number("items", "number of items", 1, 9),
+    open_status="out",
+    other_statuses=("returned", "lost", "renewed"),
+    due="fine",
+    actions=(Action("recall", "recalled"), Action("renew", "renewed")),
+    charge="charge",
+    charge_table="charges",
+    contexts=(
+        "You work at the desk of a library. Today is {today}.",
+        "It is {today}, and a library is going through its loans.",
+        "The library's loans need a check; count today as {today}.",
+    ),
+)
+
+ROOMS = Calendars(
+    person="librarian",
+    people="librarians",
+    people_table="librarians",
+    role=Choice(
+        "section",
+        "section",
+        "sections",
+        ("archive", "children", "loans", "music", "periodicals"),
+        "of the {} section",
+    ),
+    entry="duty",
+    entry_table="duties",
+    entry_titles=("Desk", "Inventory", "School visit", "Story hour", "Training"),
+    room="reading room",
+    rooms="reading rooms",
+    room_table="reading_rooms",
+    room_names=Namer(("{last} Room", "{thing} Room", "The {adj} {thing}")),
+    capacity=Number("chairs", "number of chairs", 6, 40),
+    fee=Number("hourly_cost", "hourly cost", 4, 50, 1, "euros"),
+    flags=(
+        Flag("projector", "has a projector", "has no projector"),
+        Flag("lift", "can be reached by lift", "cannot be reached by lift"),
+        Flag("quiet", "lies in the quiet wing", "does not lie in the quiet wing"),
+    ),
+    event="session",
+    events="sessions",
+    event_table="sessions",
+    verb="plan",
+    titles=("Poetry circle", "Purchase committee", "Local history", "Book club", "Staff briefing"),
+    contexts=(
+        "You plan the sessions of a library.",
+        "A library's staff is hard to get together.",
+        "The head librarian asks you to find times and rooms.",
+    ),
+)
+
+VANS = Network(
+    stop="branch",
+    stops="branches",
+    stop_names=TOWN,
+    leg="van run",
+    legs="van runs",
+    leg_table="van_runs",
+    prefix="V",
+    operator="courier",
+    operators="couriers",
+    operator_table="couriers",
+    operator_names=Namer(("{last} Couriers", "{thing} Express", "{adj} {thing} Vans")),
+    operator_flag=Flag("insured", "insures rare books", "does not insure rare books", 0.75),
+    price=Number("charge_cents", "charge in cents", 90, 480, 1),
+    flag=Flag("cooled", "are climate-controlled", "are not climate-controlled", 0.8),
+    traveller="parcel",
+    thing=Namer(("parcel {adj} {thing}", "parcel {last}", "crate {thing}")),
+    booking="consignment",
+    booking_table="consignments",
+    verb="reserve",
+    past="reserved",
+    contexts=(
+        "A library sends books between its branches: {thing} is ready to go.",
+        "Interlibrary loan: {thing} has to reach another branch today.",
+        "Plan how {thing} travels by the library's vans.",
+    ),
+)
+
+LIBRARY = Domain(
+    "library",
+    "a public library",
+    catalogues=(BOOKS,),
+    records=(LOANS,),
+    calendars=(ROOMS,),
+    networks=(VANS,),
+)
