@@ -21,7 +21,15 @@ from speciale.synth.general.draft import (
 )
 from speciale.synth.general.records import Found, RecordsFacet
 from speciale.synth.general.spec import Records
-from speciale.synth.general.text import answer_form, fill, listing, number_word, say, text_list
+from speciale.synth.general.text import (
+    answer_form,
+    fill,
+    listing,
+    number_word,
+    plural,
+    say,
+    text_list,
+)
 from speciale.synth.general.world import World
 
 
@@ -72,12 +80,14 @@ def _draft(
         level=level,
         prompt=_prompt(facet, world, places, tests, tier, least, top, example),
         solution=solution(
-            f"Adds up each {spec.party}'s {spec.due}s.",
+            f"Adds up each {spec.party}'s {plural(spec.due)}.",
             facet.loader(),
             shared,
             fill(_SOLVE, **code),
         ),
-        verify=verify(f"Adds up the {spec.due}s of the named.", check, shared, fill(_SUM, **code)),
+        verify=verify(
+            f"Adds up the {plural(spec.due)} of the named.", check, shared, fill(_SUM, **code)
+        ),
         schema=schema if top == 1 else list_of(schema, top),
         writes=False,
         figures=() if bare else tuple(values[:top]),

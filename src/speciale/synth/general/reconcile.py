@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from speciale.synth.general.catalogue import Condition, ident
 from speciale.synth.general.draft import WHOLE, Draft, climb, object_of, solution, verify
 from speciale.synth.general.records import Found, RecordsFacet
-from speciale.synth.general.text import answer_form, fill, listing, say, text_list
+from speciale.synth.general.text import answer_form, fill, listing, plural, say, text_list
 from speciale.synth.general.world import World
 
 MOST_WRITES = 24
@@ -216,22 +216,24 @@ def _prompt(facet, world, rules, example, total_key, counted) -> str:
             say(
                 rng,
                 "For every {party} with {records} you {verb}, add one {charge} over the sum of"
-                " their {due}s, unless that sum is 0.",
-                "Then add a single {charge} for each {party} concerned: the {due}s of the"
+                " their {dues}, unless that sum is 0.",
+                "Then add a single {charge} for each {party} concerned: the {dues} of the"
                 " {records} that you {verb} for that {party}, added up; none where this is 0.",
                 party=spec.party,
                 records=spec.records,
                 verb=verb,
                 charge=spec.charge,
                 due=spec.due,
+                dues=plural(spec.due),
             )
         )
     report = say(
         rng,
-        "Report{key} the sum of the {due}s of all {records} that you had to {verb}",
-        "In the end, say{key} what the {due}s of the {records} that you had to {verb} come to",
+        "Report{key} the sum of the {dues} of all {records} that you had to {verb}",
+        "In the end, say{key} what the {dues} of the {records} that you had to {verb} come to",
         key="" if example == "0" else f" as {total_key}",
         due=spec.due,
+        dues=plural(spec.due),
         records=spec.records,
         verb=verb,
     )

@@ -44,6 +44,11 @@ def article(noun: str) -> str:
     return f"{'an' if noun[0].lower() in 'aeiou' else 'a'} {noun}"
 
 
+def plural(noun: str) -> str:
+    """Of a regular noun: penalty, penalties."""
+    return f"{noun[:-1]}ies" if re.search(r"[^aeiou]y$", noun) else f"{noun}s"
+
+
 def upper_first(text: str) -> str:
     return text[:1].upper() + text[1:]
 
