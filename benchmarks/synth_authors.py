@@ -55,36 +55,39 @@ def items(kind: str, seed: int) -> Iterator[Item]:
     return interpreter(list(KINDS), seed)
 
 
-def made(kind: str, folder: Path, tasks: int, seed: int) -> list[Row]:
+def made(kind: str, folder: Path, tasks: int, seed: int) -> dict[str, list[Row]]:
+    """Makes the store; tables by the end of their name."""
     with Store(folder) as store, LocalPool() as pool, Show() as show:
         summary = run(items(kind, seed), tasks, store, pool, show)
         told = figures(store)
     judged = sum(judged for _, judged in told.tasks.values())
-    rows: list[Row] = [
-        {
-            "what": "all",
-            "accepted": told.accepted,
-            "judged": judged,
-            "rate, %": 100 * told.accepted / judged,
-            "environments": told.families,
-            "minutes": summary.seconds / 60,
-            "accepted an hour": round(summary.an_hour),
-        }
+    whole: Row = {
+        "what": "all",
+        "accepted": told.accepted,
+        "judged": judged,
+        "rate, %": 100 * told.accepted / judged,
+        "environments": told.families,
+        "minutes": summary.seconds / 60,
+        "accepted an hour": round(summary.an_hour),
+    }
+    counts: list[Row] = [
+        {"what": f"{column} {name}", "accepted": count}
+        for column in ("category", "pattern")
+        for name, count in sorted(told.counts[column].items())
     ]
-    for column in ("category", "pattern"):
-        counts = sorted(told.counts[column].items())
-        rows += [{"what": f"{column} {name}", "accepted": count} for name, count in counts]
-    for gate, count in sorted(told.refused.items()):
-        reason = told.reasons.get(gate, [("", 0)])[0][0]
-        rows.append({"what": f"gate {gate}, {GATES[gate]}", "refused": count, "mostly": reason})
-    for one in told.levels:
-        rows.append(
-            {
-                "what": f"level {one.level}", "accepted": one.tasks, "calls": one.calls or 0,
-                "space, log10": one.space or 0, "pass rate": one.pass_rate or 0,
-            }
-        )  # fmt: skip
-    return rows
+    refused: list[Row] = [
+        {"gate": f"{gate} {GATES[gate]}", "refused": count, "reason": reason, "times": times}
+        for gate, count in sorted(told.refused.items())
+        for reason, times in told.reasons.get(gate, [("", 0)])
+    ]
+    levels: list[Row] = [
+        {
+            "level": one.level, "accepted": one.tasks, "calls": one.calls or 0,
+            "space, log10": one.space or 0, "pass rate": one.pass_rate or 0,
+        }
+        for one in told.levels
+    ]  # fmt: skip
+    return {"": [whole, *counts], "_refused": refused, "_levels": levels}
 
 
 async def tried(folder: Path, sample: int, seed: int) -> list[Row]:
@@ -128,10 +131,11 @@ def main() -> None:
     for kind in options.kind or WANTED:
         with tempfile.TemporaryDirectory() as temporary:
             folder = (options.out or Path(temporary)) / kind
-            rows = made(kind, folder, options.tasks or WANTED[kind], options.seed)
+            tables = made(kind, folder, options.tasks or WANTED[kind], options.seed)
             if kind == "general":
-                rows += asyncio.run(tried(folder, options.families, options.seed))
-        write(f"synth_{kind}", rows)
+                tables["_policies"] = asyncio.run(tried(folder, options.families, options.seed))
+        for name, rows in tables.items():
+            write(f"synth_{kind}{name}", rows)
 
 
 if __name__ == "__main__":
