@@ -29,6 +29,7 @@ from speciale.synth.store import Store
 from speciale.synth.work import Item
 from speciale.tasks.synthesised.processes import Broke
 
+MOST_ROWS = 40  # patterns of search tasks are as many as walks
 ATTEMPTS = 4  # of each policy at each task of the sample
 WANTED = {"general": 2000, "search": 300, "code": 100, "interpreter": 100}
 
@@ -74,6 +75,7 @@ def made(kind: str, folder: Path, tasks: int, seed: int) -> dict[str, list[Row]]
         {"what": f"{column} {name}", "accepted": count}
         for column in ("category", "pattern")
         for name, count in sorted(told.counts[column].items())
+        if len(told.counts[column]) <= MOST_ROWS
     ]
     refused: list[Row] = [
         {"gate": f"{gate} {GATES[gate]}", "refused": count, "reason": reason, "times": times}
