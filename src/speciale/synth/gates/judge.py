@@ -17,7 +17,7 @@ from speciale.synth.gates.gate import Gate, Judged
 from speciale.synth.gates.misses import gate_rejects
 from speciale.synth.gates.reference import gate_pass_rate
 from speciale.synth.gates.shortcut import gate_no_shortcut
-from speciale.synth.gates.static import NOT_TOOLS, Finding, findings
+from speciale.synth.gates.static import NOT_TOOLS, findings
 from speciale.synth.gates.values import canonical
 from speciale.tasks.synthesised.family import Family
 from speciale.tasks.synthesised.processes import Broke
@@ -64,7 +64,7 @@ async def _judge(bench: Bench) -> dict[str, Judged]:
 
 async def _first_three(bench: Bench, number: str) -> tuple[list[Gate], Run | None]:
     """Gates 1 to 3, and the solution's run if all of them pass."""
-    gate, found = static_gate(bench.family, number)
+    gate = static_gate(bench.family, number)
     if gate is not None:
         return [gate], None
     runs: list[Run] = []
@@ -78,10 +78,9 @@ async def _first_three(bench: Bench, number: str) -> tuple[list[Gate], Run | Non
         return [gate], None
     passed = [first]
     tried = sorted({each for run in runs for each in run.tried})
-    outside = [str(each) for each in found]
-    if outside or tried:
-        why = "; ".join([*outside, *tried])[:500]
-        evidence = {"found": outside, "tried": tried}
+    if tried:
+        why = "; ".join(tried)[:500]
+        evidence = {"found": [], "tried": tried}
         return [
             *passed,
             Gate(2, False, evidence, f"The solution does more than calling tools: {why}."),
@@ -102,8 +101,8 @@ async def _first_three(bench: Bench, number: str) -> tuple[list[Gate], Run | Non
     return [*passed, Gate(3, True, evidence)], runs[0]
 
 
-def static_gate(family: Family, number: str) -> tuple[Gate | None, list[Finding]]:
-    """Gate 1 where the code of a task cannot be let run, and what is against gate 2."""
+def static_gate(family: Family, number: str) -> Gate | None:
+    """Gate 1 or 2 where the code of a task is not let run."""
     task = family.tasks[number]
     try:
         tools_of(family.files.get(TOOLS, b"").decode())
@@ -113,19 +112,19 @@ def static_gate(family: Family, number: str) -> tuple[Gate | None, list[Finding]
             "solution.py": findings(task.solution, database=False, needs="solve"),
         }
     except (DataError, UnicodeDecodeError) as error:
-        return Gate(1, False, {}, f"{error}."), []
+        return Gate(1, False, {}, f"{error}.")
     against_two = [each for each in checked["solution.py"] if each.kind in NOT_TOOLS]
     checked["solution.py"] = [each for each in checked["solution.py"] if each.kind not in NOT_TOOLS]
     against_one = [f"{name}, {each}" for name, found in checked.items() for each in found]
     if against_one:
         evidence = {"found": against_one[:20]}
-        return Gate(1, False, evidence, f"It cannot be let run: {'; '.join(against_one[:3])}."), []
+        return Gate(1, False, evidence, f"It cannot be let run: {'; '.join(against_one[:3])}.")
     if against_two:
         # It is not run at all: what it wants to do is known.
         evidence = {"found": [str(each) for each in against_two]}
         why = f"The solution does more than calling tools: {against_two[0]}."
-        return Gate(2, False, evidence, why), against_two
-    return None, []
+        return Gate(2, False, evidence, why)
+    return None
 
 
 def _same_runs(runs: list[Run]) -> tuple[Gate, Gate | None]:
