@@ -3,6 +3,7 @@ hold what they promise.
 """
 
 import asyncio
+import gc
 import json
 import os
 import secrets
@@ -64,9 +65,11 @@ def test_a_system_that_lets_a_jail_begin_but_no_command_is_found_out(monkeypatch
     """As AppArmor does where it takes the rights of what bubblewrap starts."""
     some = tuple(name for name in bubblewrap.CAPABILITIES if name != "NET_ADMIN")
     monkeypatch.setattr(bubblewrap, "CAPABILITIES", some)
+    gc.collect()
     before = len(os.listdir("/proc/self/fd"))
     with pytest.raises(SandboxError, match=r"bubblewrap: .*not permitted"):
         asyncio.run(Sandbox(forms=["bubblewrap"]).run("echo ran"))
+    gc.collect()
     assert len(os.listdir("/proc/self/fd")) == before
 
 

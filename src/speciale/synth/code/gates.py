@@ -284,7 +284,7 @@ class _Judge:
                 return Gate(6, False, evidence, f"There is no task {easier} to be harder than.")
             before = self._measured(easier)
             evidence["easier"] = before
-            keys = ("hunks", "search_space_log10")
+            keys = ("hunks", "space_log10")
             if any(evidence[key] < before[key] for key in keys) or all(
                 evidence[key] == before[key] for key in keys
             ):
@@ -375,7 +375,7 @@ class _Judge:
             "files": len(repair.start),
             "source files": len(sources_of(repair.start, self._bench.language)),
             "places": shared.places,
-            "search_space_log10": round(space, 2),
+            "space_log10": round(space, 2),
         }
 
     async def _copies(self) -> list[str]:
