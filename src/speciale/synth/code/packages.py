@@ -19,9 +19,10 @@ from speciale.tasks.synthesised.repository.tree import Tree, unpack
 
 PACKAGES = (
     "bracex==3.2.3", "cachetools==8.0.2", "funcy==2.1", "glom==25.12.0", "inflection==0.5.1",
-    "intervaltree==3.2.1", "ordered-set==4.1.0", "parse==1.22.4", "parsy==2.2", "pathspec==1.1.1",
-    "schema==0.7.8", "semver==3.1.2", "simpleeval==1.0.8", "texttable==1.7.2", "toolz==1.2.0",
-    "uritemplate==4.2.0", "voluptuous==0.16.0", "webcolors==25.10.0",
+    "npm:traverse@0.6.7", "intervaltree==3.2.1", "ordered-set==4.1.0", "parse==1.22.4",
+    "parsy==2.2", "pathspec==1.1.1", "schema==0.7.8", "semver==3.1.2", "simpleeval==1.0.8",
+    "texttable==1.7.2", "toolz==1.2.0", "uritemplate==4.2.0", "voluptuous==0.16.0",
+    "webcolors==25.10.0",
 )  # fmt: skip
 _PYPI = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)==([A-Za-z0-9.+!]+)")
 _NPM = re.compile(r"npm:(@?[\w./-]+)@([\w.-]+)")
