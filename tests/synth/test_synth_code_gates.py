@@ -15,7 +15,7 @@ from speciale.synth.code import author, packages
 from speciale.synth.code.author import items_made, items_mined, make
 from speciale.synth.code.environments import build
 from speciale.synth.code.faults import make_bugs
-from speciale.synth.code.gates import judge_code
+from speciale.synth.code.gates import NEEDLESS, judge_code
 from speciale.synth.work import Rejected
 from speciale.tasks.synthesised.family import Family, TaskFiles
 from speciale.tasks.synthesised.repository.patch import apply_patch, make_patch
@@ -55,20 +55,26 @@ def test_mined_task_passes_and_says_what_its_people_said(family):
     assert again == asyncio.run(judge_code(family, "000"))
 
 
-def patched(family: Family, old: str, new: str, test: bool = False) -> dict[str, bytes]:
-    """gold.patch (or tests.patch) and a solution with something replaced in what it leads to."""
+def states(family: Family, patch: str = "gold.patch") -> tuple[dict, dict]:
+    """The start, and what a patch of the task makes of it."""
     base = unpack(family.files[REPO])
     start = apply_patch(base, family.tasks["000"].files["base.patch"].decode())
-    name = "tests.patch" if test else "gold.patch"
-    goal = apply_patch(start, family.tasks["000"].files[name].decode())
-    goal = {path: data.replace(old.encode(), new.encode()) for path, data in goal.items()}
+    return start, apply_patch(start, family.tasks["000"].files[patch].decode())
+
+
+def solved_by(start: dict, goal: dict) -> dict[str, bytes]:
+    """gold.patch and a solution that lead to a goal."""
     patch = make_patch(start, goal)
-    files = {name.replace(".", "__"): patch.encode()}
-    if not test:
-        code = f"PATCH = {patch!r}\ndef solve(tools):\n    tools.bash(command='ls')\n"
-        code += "    tools.apply_patch(patch=PATCH)\n    return {'done': True}\n"
-        files["solution__py"] = code.encode()
-    return files
+    code = f"PATCH = {patch!r}\ndef solve(tools):\n    tools.bash(command='ls')\n"
+    code += "    tools.apply_patch(patch=PATCH)\n    return {'done': True}\n"
+    return {"gold__patch": patch.encode(), "solution__py": code.encode()}
+
+
+def patched(family: Family, old: str, new: str) -> dict[str, bytes]:
+    """gold.patch and a solution with something replaced in what they lead to."""
+    start, goal = states(family)
+    goal = {path: data.replace(old.encode(), new.encode()) for path, data in goal.items()}
+    return solved_by(start, goal)
 
 
 def test_gold_that_mends_nothing(family):
@@ -86,10 +92,24 @@ def test_gold_that_breaks_another_test(family):
 
 
 def test_flaky_tests(family):
-    files = patched(family, "assert small.mean([]) is None",
-                    "assert small.mean([]) is None and hash('b') % 2 == 0", test=True)  # fmt: skip
-    number, why = refusal(changed(family, **files))
+    start, goal = states(family, "tests.patch")
+    tests = goal["tests/test_small.py"].replace(b"]) is None", b"]) is None and hash('b') % 2")
+    patch = make_patch(start, {**goal, "tests/test_small.py": tests})
+    number, why = refusal(changed(family, tests__patch=patch.encode()))
     assert number == 1 and "differ" in why
+
+
+def test_hunks_that_no_test_needs(family):
+    """A commit may begin with any number of them; one must matter."""
+    start, goal = states(family)
+    versions = {f"a{number}.py": b"VERSION = 2\n" for number in range(4)}
+    gates = asyncio.run(judge_code(changed(family, **solved_by(start, goal | versions)), "000"))
+    said = next(gate for gate in gates if gate.number == 4).evidence["refused"]
+    without = [said.get(f"the gold patch without hunk {number}", "") for number in range(1, 7)]
+    assert without[:4] == [NEEDLESS] * 4 and "must pass" in without[4] and not without[5]
+    twice = goal["small/__init__.py"] + b"\n\n" + FIXED.split("def clamp")[0].encode()
+    number, why = refusal(changed(family, **solved_by(start, {**goal, "small/__init__.py": twice})))
+    assert number == 4 and "alone matters" in why
 
 
 @pytest.mark.parametrize(
@@ -128,8 +148,7 @@ def test_fix_in_the_prompt_or_in_a_file(family):
     prompt = family.tasks["000"].about.prompt
     told = changed(family, {"prompt": prompt + "\nTry `values = list(values)` there."})
     assert refusal(told)[0] == 5
-    base = unpack(family.files[REPO])
-    start = apply_patch(base, family.tasks["000"].files["base.patch"].decode())
+    base, (start, _) = unpack(family.files[REPO]), states(family)
     patch = make_patch(base, {**start, "build/copy.txt": FIXED.encode()})
     number, why = refusal(changed(family, base__patch=patch.encode()))
     assert number == 5 and "build/copy.txt" in why

@@ -39,7 +39,9 @@ from speciale.tasks.synthesised.world import run_solution
 
 RUNS = 3  # each under another hash seed
 DONE = {"done": True}
-MOST_LEFT_OUT, MOST_OTHERS = 3, 3  # hunks left out one at a time; tasks whose bug is put in
+LEFT_OUT, MOST_LEFT_OUT = 3, 16  # hunks left out one at a time: these, and more until one matters
+NEEDLESS = "accepted: no test needs it"
+MOST_OTHERS = 3  # tasks whose bug is put in
 FEWEST_CALLS = 2
 
 
@@ -145,12 +147,9 @@ class _Judge:
         # Tests that are not judged may be as they like.
         judged = set(self._listed("f2p")) | set(self._listed("p2p"))
         evidence = {
-            "runs": RUNS,
-            "tests": len(self._gold_run.results),
-            "network": "none",
-            "limits": vars(self._bench.limits),
-            "differing": sorted(differing)[:20],
-        }
+            "runs": RUNS, "tests": len(self._gold_run.results), "network": "none",
+            "limits": vars(self._bench.limits), "differing": sorted(differing)[:20],
+        }  # fmt: skip
         if flaky := sorted(differing & judged if judged else differing):
             why = f"Three runs, under other hash seeds, differ: {flaky[0]}."
             return Gate(1, False, evidence, why)
@@ -220,25 +219,16 @@ class _Judge:
                 cases.append((f"{status}: {name}", DONE, other))
         bent = await self._repair.judge(hacked(self._repair, self._f2p))
         cases.append(("tests that always pass", DONE, bent.results))
-        if len(self._repair.gold) > 1:
-            for left_out in range(min(len(self._repair.gold), MOST_LEFT_OUT)):
-                hunks = [h for at, h in enumerate(self._repair.gold) if at != left_out]
-                results = await self._partly(apply_patch(self._repair.start, hunks))
-                # A hunk may be needed by no test: then the patch holds more than the issue.
-                cases.append((f"the gold patch without hunk {left_out + 1}", DONE, results))
         cases += await self._breaking()
         for what, answer, results in cases:
             reason = await accepts(self.verifier, answer, results)
-            if reason is None and what.startswith("the gold patch without"):
-                refused[what] = "accepted: no test needs it"
-                continue
             if reason is None:
                 evidence = {"refused": refused}
                 return Gate(4, False, evidence, f"The verifier accepts {what}.")
             refused[what] = reason
-        needless = [what for what, said in refused.items() if said.startswith("accepted")]
-        halves = [what for what in refused if what.startswith("the gold patch without")]
-        if halves and len(needless) == len(halves):
+        halves = await self._halves()
+        refused |= {f"the gold patch without hunk {at}": said or NEEDLESS for at, said in halves}
+        if halves and not any(said for _, said in halves):
             return Gate(4, False, {"refused": refused}, "No hunk of the gold patch alone matters.")
         return Gate(4, True, {"refused": refused})
 
@@ -338,6 +328,18 @@ class _Judge:
         run = await self._repair.judge(left)
         return await accepts(self.verifier, DONE, run.results) is None
 
+    async def _halves(self) -> list[tuple[int, str | None]]:
+        """Each hunk left out, by its number from 1, with why the rest is refused. None: no test
+        needs it; commits often begin with a version and the history of changes."""
+        gold, found = self._repair.gold, list[tuple[int, str | None]]()
+        for number in range(1, len(gold) + 1) if len(gold) > 1 else ():
+            if len(found) == (LEFT_OUT if any(said for _, said in found) else MOST_LEFT_OUT):
+                break
+            rest = [hunk for at, hunk in enumerate(gold, 1) if at != number]
+            results = await self._partly(apply_patch(self._repair.start, rest))
+            found.append((number, await accepts(self.verifier, DONE, results)))
+        return found
+
     async def _breaking(self) -> list[tuple[str, Any, Mapping[str, str]]]:
         """The gold patch with another task's bug beside it: F2P pass, and P2P are broken."""
         cases: list[tuple[str, Any, Mapping[str, str]]] = []
@@ -370,13 +372,11 @@ class _Judge:
         hunks = len(repair.gold)
         space = math.log10(max(math.comb(max(shared.places, hunks), hunks), 1))
         return {
-            "hunks": hunks,
+            "hunks": hunks, "places": shared.places, "space_log10": round(space, 2),
             "changed lines": sum(len(h.added) + len(h.removed) for h in repair.gold),
             "files": len(repair.start),
             "source files": len(sources_of(repair.start, self._bench.language)),
-            "places": shared.places,
-            "space_log10": round(space, 2),
-        }
+        }  # fmt: skip
 
     async def _copies(self) -> list[str]:
         """Of all tasks of the family at once: looking through the sandbox takes a second."""
