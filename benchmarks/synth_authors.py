@@ -31,10 +31,11 @@ from speciale.tasks.synthesised.processes import Broke
 
 MOST_ROWS = 40  # patterns of search tasks are as many as walks
 ATTEMPTS = 4  # of each policy at each task of the sample
-WANTED = {"general": 2000, "search": 300, "code": 100, "interpreter": 100}
+WANTED = {"general": 2000, "search": 300, "code": 100, "mined": 100, "interpreter": 100}
 
 
-def items(kind: str, seed: int) -> Iterator[Item]:
+def items(kind: str, seed: int, folder: Path) -> Iterator[Item]:
+    """folder: where git histories can be made, of the kind that is mined."""
     if kind == "general":
         from speciale.synth.general import CATEGORIES
         from speciale.synth.general import items as general
@@ -50,6 +51,11 @@ def items(kind: str, seed: int) -> Iterator[Item]:
         from speciale.synth.code.author import items_made
 
         return items_made(None, seed)
+    if kind == "mined":
+        from _releases import histories
+        from speciale.synth.code.author import items_mined
+
+        return chain.from_iterable(items_mined(path, seed) for path in histories(folder))
     from speciale.synth.interpreter.author import CATEGORIES as KINDS
     from speciale.synth.interpreter.author import items as interpreter
 
@@ -58,8 +64,13 @@ def items(kind: str, seed: int) -> Iterator[Item]:
 
 def made(kind: str, folder: Path, tasks: int, seed: int) -> dict[str, list[Row]]:
     """Makes the store; tables by the end of their name."""
-    with Store(folder) as store, LocalPool() as pool, Show() as show:
-        summary = run(items(kind, seed), tasks, store, pool, show)
+    with (
+        tempfile.TemporaryDirectory() as histories,
+        Store(folder) as store,
+        LocalPool() as pool,
+        Show() as show,
+    ):
+        summary = run(items(kind, seed, Path(histories)), tasks, store, pool, show)
         told = figures(store)
     judged = sum(judged for _, judged in told.tasks.values())
     whole: Row = {

@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 from small_archive import archive, papers
 
-from speciale.errors import ConfigError
+from speciale.errors import ConfigError, DataError
+from speciale.synth import commands
 from speciale.synth.gates import judge
 from speciale.synth.search import CORPORA, author, items, make
 from speciale.synth.search.author import DROPPED
@@ -154,6 +155,16 @@ def test_depth_and_breadth_are_as_wanted(tmp_path: Path) -> None:
     assert all(task.about.metadata["breadth"] >= 3 for task in made.tasks.values())
     with pytest.raises(ConfigError, match="depth is 0"):
         next(items(path, 2, depth=0))
+
+
+def test_the_command_says_at_once_what_no_item_could_do(tmp_path: Path) -> None:
+    asked = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(commands, "_run", lambda work, *_rest: asked.append(next(work)))
+        commands.search(str(archive(tmp_path / "Packages")), depth=3)
+        with pytest.raises(DataError, match="no corpus"):
+            commands.search(str(tmp_path / "none"))
+    assert [(item["depth"], item.get("breadth")) for item in asked] == [(3, None)]
 
 
 def test_a_folder_of_papers_with_bad_files_gives_questions(tmp_path: Path) -> None:

@@ -118,6 +118,13 @@ def search(
     out: OutOption = Path("synth"),
     count: CountOption = 50,
     seed: SeedOption = 0,
+    depth: Annotated[
+        int | None,
+        typer.Option(min=1, max=6, help="Hops of every question; unless given, 1 to 4 by level."),
+    ] = None,
+    breadth: Annotated[
+        int | None, typer.Option(min=1, max=6, help="Conditions on its first document, at least.")
+    ] = None,
     workers: WorkersOption = None,
     ray: RayOption = None,
     index: IndexOption = None,
@@ -130,11 +137,15 @@ def search(
     \b
     Examples:
       speciale synth search debian -n 100 --out tasks
-      speciale synth search ~/notes -n 20 --out tasks
+      speciale synth search ~/notes -n 20 --depth 3 --out tasks
     """
-    from speciale.synth.search.author import items
+    from speciale.synth.search.author import CORPORA, items
+    from speciale.synth.search.corpora import read_corpus
 
-    _run(items(corpus, seed), out, count, workers, ray, index)
+    work = items(corpus, seed, depth=depth, breadth=breadth)
+    if corpus not in CORPORA:
+        read_corpus(corpus)  # before many items fail of it
+    _run(work, out, count, workers, ray, index)
 
 
 @synth_app.command()
