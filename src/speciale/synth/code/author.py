@@ -26,7 +26,7 @@ from speciale.synth.code.written import Sides, write_task
 from speciale.synth.work import Item, Rejected
 from speciale.tasks.synthesised.family import About, Family, TaskFiles
 from speciale.tasks.synthesised.repository.languages import LANGUAGES
-from speciale.tasks.synthesised.repository.patch import PatchError
+from speciale.tasks.synthesised.repository.patch import PatchError, make_patch, read_patch
 from speciale.tasks.synthesised.repository.runs import DEPS, REPO, SETUP, Bench
 from speciale.tasks.synthesised.repository.tree import Tree, pack
 
@@ -135,9 +135,10 @@ async def _mined(item: Item, sandbox: Sandbox) -> Family:
         sides = Sides(newest, commit.before, gold, shown, f2p, p2p, start_name="base.patch")
         version = f"at {commit.hash[:10]}"
         try:
+            hunks = len(read_patch(make_patch(commit.before, gold)))
             task = write_task(
                 sides, before, built, repository.name, version, random, pattern="commit",
-                said=commit.message, commit=commit.hash, level=1 + (len(sources) > 1),
+                said=commit.message, commit=commit.hash, level=min(4, hunks.bit_length()),
             )  # fmt: skip
         except PatchError as error:
             reasons.append(str(error))
