@@ -164,6 +164,7 @@ def test_an_unknown_stage_is_a_usage_error(command, recipe):
     assert "Traceback" not in text
 
 
+@pytest.mark.slow
 def test_training_that_fails_ends_in_a_sentence_and_goes_on_when_it_can(
     command, refused, recipe, tmp_path, monkeypatch
 ):

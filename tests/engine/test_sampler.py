@@ -111,7 +111,13 @@ def test_processing_is_that_of_transformers(name):
         assert draw.model_logprob == pytest.approx(float(bare[draw.token]), abs=2e-6)
 
 
-@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if name in ("plain", "everything") else pytest.mark.slow)
+        for name in SETTINGS
+    ],
+)
 def test_draws_follow_the_distribution(name):
     """20,000 positions of one request: the chi-square statistic stays within its spread."""
     logits = random_logits(1, 40, seed=1)

@@ -223,6 +223,7 @@ def test_dense_attention_is_the_formula(problem, programs):
     problem.check_attention(problem.dense(), problem.visible)
 
 
+@pytest.mark.slow
 def test_all_selected_equals_dense(problem):
     slots = ops.index_topk(*problem.index, int(problem.lengths.max()))
     sparse = ops.sparse_attention(problem.q, problem.latents, slots, problem.scale, problem.rank)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 from pathlib import Path
+
+from speciale.synth.code.gates import judge_code
+from speciale.tasks.synthesised.family import Family
 
 SOURCE = """def mean(values):
     \"\"\"The mean.\"\"\"
@@ -93,6 +97,13 @@ def test_mean_of_nothing():
 def test_mean_of_an_iterator():
     assert small.mean(iter([1, 2, 3])) == 2
 """
+
+
+def refusal(family: Family, number: str = "000"):
+    """The first gate that a task does not pass, and why; or None, and all gates' numbers."""
+    gates = asyncio.run(judge_code(family, number))
+    bad = [gate for gate in gates if not gate.passed]
+    return (bad[0].number, bad[0].reason) if bad else (None, [gate.number for gate in gates])
 
 
 def lay(folder: Path, tree: dict[str, bytes]) -> None:

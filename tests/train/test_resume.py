@@ -65,6 +65,7 @@ def measured(folder):
     return [{key: line[key] for key in FACTS + VALID if key in line} for line in lines]
 
 
+@pytest.mark.slow
 def test_stopped_at_random_events_and_continued(tmp_path, recipe, monkeypatch):
     whole.speedrun(tmp_path / "reference", recipe, "test")
     expected = contents(tmp_path / "reference")
