@@ -40,7 +40,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
         with open(temp, "rb") as file:
             os.fsync(file.fileno())
         os.replace(temp, target)
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
     except OSError as error:
         raise SpecialeError(_sentence(path, error)) from error
     except Exception as error:
@@ -89,7 +89,7 @@ def is_leftover(path: Path) -> bool:
     return _TEMPORARY.fullmatch(path.name) is not None
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Makes the rename itself durable: the name lives in the folder, not in the file."""
     handle = os.open(folder, os.O_RDONLY)
     try:

@@ -12,6 +12,8 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from speciale.page_headers import page_headers
+
 FOLDER = Path(__file__).parent / "page"
 SERVED = {
     ".js": "text/javascript",
@@ -19,31 +21,14 @@ SERVED = {
     ".svg": "image/svg+xml",
     ".woff2": "font/woff2",
 }
-POLICY = {
-    "default-src": "'none'",
-    "script-src": "'self'",
-    "style-src": "'self'",
-    "style-src-attr": "'unsafe-inline'",  # KaTeX places parts of a formula by style attributes
-    "font-src": "'self'",
-    "img-src": "'self'",
-    "connect-src": "'self'",
-    "base-uri": "'none'",
-    "form-action": "'none'",
-    "frame-ancestors": "'none'",
-    # No text becomes markup or script in the page, except through DOMPurify.
-    "require-trusted-types-for": "'script'",
-    "trusted-types": "dompurify",
-}
-HEADERS = {
-    "Content-Security-Policy": "; ".join(f"{name} {value}" for name, value in POLICY.items()),
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
-    "Cache-Control": "no-cache",  # ask each time: the answer is 304 until the package changes
-}
+HEADERS = page_headers(
+    {
+        "style-src-attr": "'unsafe-inline'",  # KaTeX places parts of a formula by style attributes
+        "font-src": "'self'",
+        # No text becomes markup or script in the page, except through DOMPurify.
+        "trusted-types": "dompurify",
+    }
+)
 
 
 class _Files(StaticFiles):

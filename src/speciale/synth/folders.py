@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from speciale.errors import DataError
+from speciale.files import sync_folder
 from speciale.synth.gates.gate import GATES as NAMES
 from speciale.synth.gates.gate import Gate, Judged, gates_json
 from speciale.synth.index import Entry
@@ -110,15 +111,6 @@ def judged_in(gates: Mapping[str, Any], folder: Path) -> dict[str, Judged]:
         return {number: _judged(one) for number, one in gates.get("tasks", {}).items()}
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise DataError(f"{folder / GATES} holds no verdicts: {error!r}") from None
-
-
-def sync_folder(folder: Path) -> None:
-    """Makes the names in a folder durable."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _judged(one: Mapping[str, Any]) -> Judged:

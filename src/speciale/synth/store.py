@@ -19,12 +19,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from speciale.errors import ConfigError, DataError
-from speciale.files import explained, is_leftover, write_atomic
+from speciale.files import explained, is_leftover, sync_folder, write_atomic
 from speciale.synth.folders import (
     KEPT,
     REJECTED,
     read_entry,
-    sync_folder,
     write_kept,
     write_rejected,
 )

@@ -12,8 +12,9 @@ import json
 import re
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import cycle
 from typing import Any
 
 from speciale.errors import ConfigError
@@ -62,6 +63,15 @@ class Result:
     @property
     def key(self) -> str:
         return str(self.item["key"])
+
+
+def in_turn(author: str, categories: Iterable[str], seed: int, prefix: str = "") -> Iterator[Item]:
+    """Work without end, one family of each category in turn."""
+    for index, category in enumerate(cycle(categories)):
+        key = f"{prefix}{category}-{seed}-{index:06d}"
+        yield {
+            "author": author, "key": key, "category": category, "seed": seed, "index": index
+        }  # fmt: skip
 
 
 def author_of(item: Item) -> str:

@@ -23,6 +23,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from speciale.errors import ConfigError, SpecialeError
+from speciale.page_headers import page_headers
 from speciale.sandbox import Sandbox
 from speciale.synth.browse import reading
 from speciale.synth.store import Store
@@ -31,27 +32,7 @@ PAGE = Path(__file__).parent / "page"
 TYPES = {
     ".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml",
 }  # fmt: skip
-POLICY = {
-    "default-src": "'none'",
-    "script-src": "'self'",
-    "style-src": "'self'",
-    "img-src": "'self'",
-    "connect-src": "'self'",
-    "base-uri": "'none'",
-    "form-action": "'none'",
-    "frame-ancestors": "'none'",
-    "require-trusted-types-for": "'script'",
-    "trusted-types": "'none'",
-}
-HEADERS = {
-    "Content-Security-Policy": "; ".join(f"{name} {value}" for name, value in POLICY.items()),
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cache-Control": "no-cache",
-}
+HEADERS = page_headers()
 # A page elsewhere whose name is made to lead here (DNS rebinding) has another one.
 HOSTS = ["127.0.0.1", "localhost", "[::1]"]
 Answer = Callable[[Request], Awaitable[Any]]

@@ -21,7 +21,7 @@ from speciale.synth.code.faults import edits_of, sources_of
 from speciale.synth.code.issues import leak_finder, squeezed
 from speciale.synth.code.policy import ATTEMPTS, POLICY, attempted, choices
 from speciale.synth.code.written import changed_lines
-from speciale.synth.gates.gate import Gate
+from speciale.synth.gates.gate import Gate, one_by_one
 from speciale.synth.gates.static import NOT_TOOLS, findings
 from speciale.tasks.synthesised.family import SOLUTION, VERIFY, Family
 from speciale.tasks.synthesised.processes import Broke, Roleplayer, roleplayer
@@ -97,16 +97,11 @@ class _Judge:
         self._p2p: list[str] = []
 
     async def gates(self) -> list[Gate]:
-        passed: list[Gate] = []
         steps = (
             self._runs, self._tools_only, self._accepts, self._rejects, self._no_shortcut,
             self._difficulty, self._pass_rate,
         )  # fmt: skip
-        for step in steps:
-            passed.append(await step())
-            if not passed[-1].passed:
-                break
-        return passed
+        return await one_by_one(steps)
 
     def static(self) -> Gate | None:
         """Gate 1 or 2 where the code of a task cannot be let run. A patch is a text that may well

@@ -5,8 +5,11 @@ Eight gates (docs/synthesis.md): each says what it looked at, so that a reader c
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
+
+from speciale.tasks.synthesised.processes import Broke
 
 GATES = {
     1: "runs",  # in the sandbox, within limits, with the same result three times
@@ -49,6 +52,20 @@ class Judged:
     def refusal(self) -> Gate | None:
         """The first gate that did not pass."""
         return next((gate for gate in self.gates if not gate.passed), None)
+
+
+async def one_by_one(steps: Iterable[Callable[[], Awaitable[Gate]]]) -> list[Gate]:
+    """The verdicts up to the first that does not pass. A process that breaks is gate 1's."""
+    passed: list[Gate] = []
+    for step in steps:
+        try:
+            passed.append(await step())
+        except Broke as error:
+            held = [gate for gate in passed if gate.number != 1]
+            return [*held, Gate(1, False, {}, f"It broke while it was judged: {error}.")]
+        if not passed[-1].passed:
+            break
+    return passed
 
 
 def gates_json(judged: dict[str, Judged]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from speciale.errors import DataError
 from speciale.sandbox import Sandbox
 from speciale.synth.gates.bench import RUNS, Bench, open_bench
 from speciale.synth.gates.difficulty import gate_difficulty
-from speciale.synth.gates.gate import Gate, Judged
+from speciale.synth.gates.gate import Gate, Judged, one_by_one
 from speciale.synth.gates.misses import gate_rejects
 from speciale.synth.gates.reference import gate_pass_rate
 from speciale.synth.gates.shortcut import gate_no_shortcut
@@ -158,21 +158,13 @@ def _same_runs(runs: list[Run]) -> tuple[Gate, Gate | None]:
 
 
 async def _others(bench: Bench, number: str, runs: dict[str, Run]) -> list[Gate]:
-    passed: list[Gate] = []
     steps = (
         lambda: gate_rejects(bench, number, runs),
         lambda: gate_no_shortcut(bench, number, runs[number]),
         lambda: _difficulty(bench, number, runs),
         lambda: gate_pass_rate(bench, number),
     )
-    for step in steps:
-        try:
-            passed.append(await step())
-        except Broke as error:
-            return [*passed, Gate(1, False, {}, f"It broke while it was judged: {error}.")]
-        if not passed[-1].passed:
-            break
-    return passed
+    return await one_by_one(steps)
 
 
 async def _difficulty(bench: Bench, number: str, runs: dict[str, Run]) -> Gate:

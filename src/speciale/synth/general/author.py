@@ -28,7 +28,7 @@ from speciale.synth.general.schedule import schedule_ladder
 from speciale.synth.general.spec import Domain
 from speciale.synth.general.text import articles
 from speciale.synth.general.world import World
-from speciale.synth.work import Rejected
+from speciale.synth.work import Rejected, in_turn
 from speciale.tasks.synthesised.family import About, Family, TaskAbout, TaskFiles
 
 Item = dict[str, Any]
@@ -47,17 +47,7 @@ LADDERS, LEVELS = 3, 4  # of a family
 
 def items(categories: Sequence[str], seed: int) -> Iterator[Item]:
     """Work without end, one family of each category in turn."""
-    index = 0
-    while True:
-        for category in categories:
-            yield {
-                "author": "general",
-                "key": f"{category}-{seed}-{index:06d}",
-                "category": category,
-                "seed": seed,
-                "index": index,
-            }
-            index += 1
+    return in_turn("general", categories, seed)
 
 
 def make(item: Item) -> Family:

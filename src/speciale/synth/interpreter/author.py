@@ -16,7 +16,7 @@ from speciale.synth.interpreter.asking import chain
 from speciale.synth.interpreter.kernels import FILES
 from speciale.synth.interpreter.problem import Problem, ladders
 from speciale.synth.interpreter.records import make_records
-from speciale.synth.work import Rejected
+from speciale.synth.work import Rejected, in_turn
 from speciale.tasks.synthesised.family import About, Family
 
 Item = dict[str, Any]
@@ -28,17 +28,7 @@ LEAST_TASKS = 3
 
 def items(categories: Sequence[str], seed: int) -> Iterator[Item]:
     """Work without end, one family of each category in turn."""
-    index = 0
-    while True:
-        for category in categories:
-            yield {
-                "author": "interpreter",
-                "key": f"interpreter-{category}-{seed}-{index:06d}",
-                "category": category,
-                "seed": seed,
-                "index": index,
-            }
-            index += 1
+    return in_turn("interpreter", categories, seed, "interpreter-")
 
 
 def make(item: Item) -> Family:

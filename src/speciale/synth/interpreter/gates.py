@@ -11,7 +11,7 @@ from typing import Any
 
 from speciale.errors import DataError
 from speciale.sandbox import Sandbox
-from speciale.synth.gates.gate import Gate
+from speciale.synth.gates.gate import Gate, one_by_one
 from speciale.synth.gates.misses import NOTHING, near_misses, wrong_types
 from speciale.synth.gates.static import NOT_TOOLS, findings
 from speciale.synth.gates.values import Seen, canonical, leaves, replaced, text_of
@@ -184,15 +184,7 @@ async def _others(bench: Bench, number: str, runs: dict[str, CellRun]) -> list[G
         lambda: _gate_difficulty(bench, number, runs),
         lambda: slips.gate_pass_rate(bench, number, cells_of(run)),
     )
-    passed: list[Gate] = []
-    for step in steps:
-        try:
-            passed.append(await step())
-        except Broke as error:
-            return [*passed, Gate(1, False, {}, f"It broke while it was judged: {error}.")]
-        if not passed[-1].passed:
-            break
-    return passed
+    return await one_by_one(steps)
 
 
 def cells_of(run: CellRun) -> list[str]:
