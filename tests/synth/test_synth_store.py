@@ -300,6 +300,20 @@ def test_what_is_no_store_is_left_alone(folder):
         Store(folder.parent / "one")
 
 
+def test_another_writer_makes_the_store_while_one_looks(folder, monkeypatch):
+    scandir = os.scandir
+
+    def late(path):
+        monkeypatch.setattr(os, "scandir", scandir)
+        Store(folder).close()
+        return scandir(path)
+
+    folder.mkdir(exist_ok=True)
+    monkeypatch.setattr(os, "scandir", late)
+    with Store(folder) as store:
+        assert store.ids() == []
+
+
 def test_a_full_disk_ends_the_run_and_leaves_nothing(folder, monkeypatch):
     with Store(folder) as store:
 
