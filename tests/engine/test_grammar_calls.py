@@ -25,6 +25,8 @@ from speciale.chat import CALLS_OPEN, DSML, EOS, THINK_CLOSE, USER, encode_ids, 
 from speciale.chat.ids import parts_to_ids
 from speciale.engine.grammar import Json, ToolCalls
 
+pytestmark = pytest.mark.slow  # in .ci/run
+
 PERSON = {
     "type": "object",
     "properties": {"name": {"type": "string", "minLength": 1}, "age": {"type": "integer"}},

@@ -11,6 +11,8 @@ from serve.running import Scripted, running
 from serve.small_model import write_model
 from speciale.agents.trajectory import read_trajectories
 
+pytestmark = pytest.mark.slow  # in .ci/run
+
 CALL = (
     "let me compute</think>\n\n<｜DSML｜function_calls>\n"
     '<｜DSML｜invoke name="python">\n<｜DSML｜parameter name="code" string="true">'

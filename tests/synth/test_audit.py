@@ -18,6 +18,8 @@ from speciale.synth.store import Store
 from speciale.synth.work import AUTHORS, Result, Workman
 from speciale.tasks.synthesised.family import write_family
 
+pytestmark = pytest.mark.slow  # in .ci/run
+
 
 class Here:
     """A pool without processes."""

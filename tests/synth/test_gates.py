@@ -11,6 +11,8 @@ from speciale.sandbox import Sandbox
 from speciale.synth.gates import GATES, gates_json, judge
 from speciale.tasks.synthesised import processes, world
 
+pytestmark = pytest.mark.slow  # in .ci/run
+
 
 @pytest.fixture(scope="module")
 def sandbox():

@@ -16,6 +16,8 @@ from speciale.synth.interpreter.slips import fewer_rows, off_by_one
 from speciale.tasks.synthesised import world
 from speciale.tasks.synthesised.family import About, Family, TaskFiles
 
+pytestmark = pytest.mark.slow  # in .ci/run
+
 ROWS = [(day, day * 37 % 401, "north" if day % 3 else "south") for day in range(1, 121)]
 FILES = {"log.csv": "day,load,side\n" + "".join(f"{d},{load},{s}\n" for d, load, s in ROWS)}
 TOTAL = sum(d * load for d, load, side in ROWS if side == "south")

@@ -34,6 +34,8 @@ from speciale.synth.llm.workshop import Workshop
 from speciale.synth.store import Store
 from speciale.synth.work import Rejected, Workman, author_of
 
+pytestmark = pytest.mark.slow  # in .ci/run
+
 PRICES = {"price_in": 1.0, "price_out": 2.0}
 MAKE = "speciale.synth.llm.author:make"
 

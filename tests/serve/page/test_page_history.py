@@ -3,9 +3,12 @@
 import json
 import threading
 
+import pytest
 from hands import answers, ask, idle
 from page_server import delta, text
 from playwright.sync_api import expect
+
+pytestmark = pytest.mark.slow  # in .ci/run
 
 # --- branches and history -------------------------------------------------------------------------
 

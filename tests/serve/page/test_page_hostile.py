@@ -2,9 +2,12 @@
 
 import threading
 
+import pytest
 from hands import answers, ask, idle
 from page_server import delta, text
 from playwright.sync_api import expect
+
+pytestmark = pytest.mark.slow  # in .ci/run
 
 
 def test_markdown_formulas_and_code(page, server):

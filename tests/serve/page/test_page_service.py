@@ -9,6 +9,8 @@ from running import Scripted, Words, running
 
 from speciale.safety.policy import Policy
 
+pytestmark = pytest.mark.slow  # in .ci/run
+
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory):

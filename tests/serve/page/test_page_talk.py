@@ -9,6 +9,8 @@ from hands import answers, ask, idle, settings
 from page_server import delta, text
 from playwright.sync_api import expect
 
+pytestmark = pytest.mark.slow  # in .ci/run
+
 SAFE = {"hate": {"filtered": False, "severity": "safe"}}
 
 
