@@ -288,8 +288,8 @@ class Store:
                 raise DataError(f"{self.folder} is no store: name a folder that synth has made")
             if self.folder.exists() and not self.folder.is_dir():
                 raise DataError(f"{self.folder} is no folder: name a new one")
-            # Hidden files are what a writer that was killed at its very beginning had made. The first
-            # that is not hidden is store.json: another writer may be making it right now.
+            # Hidden files are what a writer that was killed at its very beginning had made. The
+            # first that is not hidden is store.json: another writer may make it right now.
             others = self.folder.is_dir() and any(e.name[0] != "." for e in os.scandir(self.folder))
             if others and not path.exists():
                 raise DataError(f"{self.folder} is no store and not empty: name a new folder")
