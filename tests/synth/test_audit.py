@@ -96,13 +96,11 @@ def test_a_weaker_tool_fails_what_uses_it(store, pool):
     assert {state for state, _ in states(audit(store, pool)).values()} >= {"fails"}
 
 
-@pytest.mark.slow
 def test_evidence_that_was_made_up(store, pool):
     edit(store / "families/inn-1/gates.json", '"passed": 1', '"passed": 2')
     assert "differs" in {state for state, _ in states(audit(store, pool)).values()}
 
 
-@pytest.mark.slow
 def test_a_refused_candidate_that_is_good(store, pool):
     good = store / TASKS / "000/verify.py"
     bad = store / "rejected/inn-1/tasks/002/verify.py"
@@ -123,7 +121,6 @@ def test_a_refused_candidate_that_is_good(store, pool):
     assert states(audit(store, pool))["inn-1", "002"] == ("differs", 4)
 
 
-@pytest.mark.slow
 def test_near_duplicates_put_there_by_hand(store, pool):
     shutil.copytree(store / TASKS / "000", store / TASKS / "003")
     edit(store / TASKS / "003/task.json", "I look for", "We look for")

@@ -31,13 +31,13 @@ class Objective:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A loss to descend, and what to watch; each figure is a mean over tokens or samples."""
+    """A loss to descend, and what to watch. Of several parts all add up but `masked`."""
 
     loss: Tensor  # scalar
     clipped: Tensor  # scalar: share of tokens whose gradient the clip took
-    masked: Tensor  # scalar: share of samples that off-policy masking dropped
-    kl: Tensor  # scalar: the unbiased estimate
-    k3: Tensor  # scalar: the estimate without its correction
+    masked: Tensor  # scalar: share of this part's samples that off-policy masking dropped
+    kl: Tensor  # scalar: the unbiased estimate, a mean over tokens
+    k3: Tensor  # scalar: the estimate without its correction, likewise
 
 
 def group_advantages(rewards: Tensor, groups: Tensor, normalise: bool = False) -> Tensor:
@@ -82,7 +82,7 @@ def off_policy_mask(
     False where the advantage [N] is negative and the mean over the sample's tokens of
     log(pi_old / pi), logp and old_logp [N, T], is above `delta` (nats).
     """
-    drift = masked_mean((old_logp - logp).detach(), mask)  # [N]
+    drift = _masked_mean((old_logp - logp).detach(), mask)  # [N]
     return ~((advantages < 0) & (drift > delta))
 
 
@@ -105,6 +105,7 @@ def grpo_loss(
     (truncated importance weights). None: the clip is around pi_old, as in the report.
     tokens: what the sums are divided by; None: the tokens of this batch. Who adds up gradients
     of several parts gives the tokens of all.
+    ValueError where the KL has a weight, but no reference.
     """
     settings = objective or Objective()
     learnt = mask.to(logp.dtype)  # [N, T]
@@ -114,7 +115,7 @@ def grpo_loss(
     centre = old_logp
     if proximal is not None:
         centre = proximal.where(mask, 0.0)
-        gap = (centre - old_logp).exp()
+        gap = _bounded(centre - old_logp).exp()
         if settings.importance_cap is not None:
             gap = gap.clamp_max(settings.importance_cap)
         weight = weight * gap.detach()
@@ -146,7 +147,7 @@ def _bounded(log_ratio: Tensor) -> Tensor:
     return log_ratio.clamp(-20, 20)
 
 
-def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
+def _masked_mean(values: Tensor, mask: Tensor) -> Tensor:
     """The mean of [N, T] over the marked tokens of each row, [N]; 0 where none is marked."""
     weight = mask.to(values.dtype)
     return values.where(mask, 0.0).sum(-1) / weight.sum(-1).clamp_min(1)
