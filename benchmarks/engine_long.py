@@ -22,7 +22,7 @@ from speciale.engine.params import SamplingParams
 from speciale.engine.store import page_bytes
 from speciale.model import ModelConfig, Transformer
 from speciale.ops import PAGE, linear
-from speciale.train.run import peak_memory_mb
+from speciale.train.machine import peak_memory_mb
 
 LAYERS = dict(num_hidden_layers=2, num_nextn_predict_layers=0)
 

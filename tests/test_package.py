@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 import speciale
-from speciale.train.recipe import builtin_recipes, read_recipe
+from speciale.train.recipe import read_recipe
+from speciale.train.tables import built_in
 
 ROOT = Path(__file__).parents[1]
 SOURCES = ROOT / "src" / "speciale"
@@ -99,7 +100,7 @@ def test_wheel_holds_the_licences_and_nothing_foreign(wheel_files):
 
 
 def test_every_packaged_recipe_is_valid():
-    names = builtin_recipes()
+    names = built_in("speciale.recipes")
     assert {"tiny", "laptop"} <= set(names)
     assert [read_recipe(name).name for name in names] == names
 

@@ -15,6 +15,7 @@ import typer
 from speciale import __version__
 from speciale.agents.tools.commands import tools_app
 from speciale.errors import SpecialeError
+from speciale.rl.commands import rl
 from speciale.serve.accounts.commands import keys_app, usage
 from speciale.serve.agent_commands import (
     FlavourChoice,
@@ -127,6 +128,9 @@ def train(
     with run.locked():
         train_stage(run, stage.value)
     print(f"finished: {run.finished(stage.value)}")
+
+
+app.command()(rl)
 
 
 @app.command()

@@ -7,7 +7,8 @@ import pytest
 
 from micro import write_micro
 from speciale.errors import ConfigError
-from speciale.train.recipe import STAGES, Recipe, builtin_recipes, read_recipe
+from speciale.train.recipe import STAGES, Recipe, read_recipe
+from speciale.train.tables import built_in
 
 
 def refused(recipe, *overrides):
@@ -132,7 +133,7 @@ def test_a_missing_recipe_names_the_built_in_ones(tmp_path):
     for wrong in ("medium", str(tmp_path), str(tmp_path / "a.toml"), "", "a\0b"):
         assert refused(wrong) == (
             f"there is no recipe {wrong!r}: give a TOML file or one of "
-            f"{', '.join(builtin_recipes())}"
+            + ", ".join(built_in("speciale.recipes"))
         )
 
 
@@ -156,7 +157,7 @@ def test_overrides_reach_nested_values_and_later_ones_win(path):
     assert read_recipe(str(path), ["data.families={}"]).data.families == {}
 
 
-@pytest.mark.parametrize("name", builtin_recipes())
+@pytest.mark.parametrize("name", built_in("speciale.recipes"))
 def test_the_resolved_recipe_reads_back_the_same(tmp_path, name):
     overrides = [
         "name=größer 2.0",

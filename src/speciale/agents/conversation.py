@@ -86,7 +86,8 @@ class Conversation:
         thinking = prompt[-1] == mark_id(self.tokenizer, THINK_OPEN)
         reading = _Reading(self.tokenizer, thinking, on_event)
         begun = time.monotonic()
-        sample = await self.sampler.sample(prompt, params, self.tools, reading.feed)
+        feed = None if on_event is None else reading.feed  # unheard, all is read at its end
+        sample = await self.sampler.sample(prompt, params, self.tools, feed)
         seconds = time.monotonic() - begun
         cut = next((n for n, i in enumerate(sample.ids) if i in self._marks.values()), None)
         if cut is not None:

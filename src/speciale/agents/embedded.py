@@ -17,6 +17,7 @@ from speciale.chat.ids import mark_id
 from speciale.engine.engine import Engine
 from speciale.engine.grammar import ToolCalls
 from speciale.engine.params import SamplingParams
+from speciale.engine.request import Completion
 from speciale.errors import CheckpointError
 
 
@@ -60,22 +61,27 @@ class EmbeddedSampler:
                 if on_ids is not None and update.ids:
                     on_ids(update.ids)
                 done = update.completion
-        if done.finish_reason not in ("stop", "length"):
-            raise SamplerError(
-                f"the engine gave up on a sample ({done.error or done.finish_reason}): try again, "
-                "or with a shorter prompt"
-            )
-        extras: dict[str, Any] = {}
-        if params.kept_set:
-            extras["kept"] = done.kept
-        if params.routing:
-            extras["routing"] = done.routing
-        return Sample(
-            done.ids, done.logprobs, done.finish_reason, done.cached_tokens, done.versions, extras
-        )
+        return sample_of(done, params)
 
     def _grammar(self, tools: Sequence[Mapping[str, Any]], thinking: bool) -> ToolCalls:
         key = json.dumps([thinking, *tools], sort_keys=True)
         if key not in self._grammars:
             self._grammars[key] = ToolCalls([dict(tool) for tool in tools], "auto", thinking)
         return self._grammars[key]
+
+
+def sample_of(done: Completion, params: SamplingParams) -> Sample:
+    """What the engine returned, as samplers do. SamplerError where it gave up."""
+    if done.finish_reason not in ("stop", "length"):
+        raise SamplerError(
+            f"the engine gave up on a sample ({done.error or done.finish_reason}): try again, "
+            "or with a shorter prompt"
+        )
+    extras: dict[str, Any] = {}
+    if params.kept_set:
+        extras["kept"] = done.kept
+    if params.routing:
+        extras["routing"] = done.routing
+    return Sample(
+        done.ids, done.logprobs, done.finish_reason, done.cached_tokens, done.versions, extras
+    )

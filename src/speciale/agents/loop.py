@@ -129,14 +129,14 @@ async def run_agent(
     return record
 
 
-async def attempt_task(
+async def work_on_task(
     model: Sampler | Callable[..., Talk],
     task: Task,
     plan: Plan | None = None,
     on_event: OnAgentEvent | None = None,
     tools: str | None = None,
 ) -> Trajectory:
-    """Works on a task in a fresh environment and has its verifier score what came of it.
+    """Works on a task in a fresh environment; nothing is scored.
 
     tools: our own, as `--tools` names them, for a task that brings none; its files
     (`metadata["files"]`) lie in their /work. ConfigError for files without such tools.
@@ -152,13 +152,28 @@ async def attempt_task(
     else:
         opened = nullcontext()
     async with opened as environment:
-        await run_agent(
+        return await run_agent(
             model, task.prompt, environment, plan,
             turns=task.turns, on_event=on_event, trajectory=record,
         )  # fmt: skip
+
+
+async def judge(task: Task, record: Trajectory) -> Trajectory:
+    """Has the task's verifier score what an agent did, into the record."""
     verdict = await task.verify(Attempt(record.answer, record.messages))
     record.score, record.reasons = verdict.score, list(verdict.reasons)
     return record
+
+
+async def attempt_task(
+    model: Sampler | Callable[..., Talk],
+    task: Task,
+    plan: Plan | None = None,
+    on_event: OnAgentEvent | None = None,
+    tools: str | None = None,
+) -> Trajectory:
+    """Works on a task, and has its verifier score what came of it. Arguments as `work_on_task`."""
+    return await judge(task, await work_on_task(model, task, plan, on_event, tools))
 
 
 async def _work(

@@ -98,6 +98,7 @@ class Core:
         limit = self._limit(prompt, params)
         matchers = [self._matcher(params) for _ in range(params.n)]
         seed = secrets.randbits(48) if params.seed is None else params.seed
+        first = self._same_prompt(prompt)
         deadline = None if params.deadline_s is None else time.monotonic() + params.deadline_s
         numbers: list[int] = []
         try:
@@ -108,7 +109,7 @@ class Core:
                     prompt_length=len(prompt),
                     priority=params.priority,
                     deadline=deadline,
-                    after=numbers[0] if numbers else None,  # its prompt is then in the cache
+                    after=numbers[0] if numbers else first,  # its prompt is then in the cache
                 )
                 self.scheduler.add(sequence, len(prompt) + limit)
                 own_seed = (seed + (index << 48)) % 2**63
@@ -122,6 +123,14 @@ class Core:
                 self.cancel(number)
             raise
         return numbers
+
+    def _same_prompt(self, prompt: list[int]) -> int | None:
+        """A request whose prompt is the same and not computed yet: one computes it for all."""
+        for number, request in self.requests.items():
+            sequence = request.sequence
+            if sequence.computed < sequence.prompt_length and request.prompt == prompt:
+                return number
+        return None
 
     def _limit(self, prompt: list[int], params: SamplingParams) -> int:
         """The most tokens that an answer may have; RequestError where prompt or length is wrong."""

@@ -43,12 +43,16 @@ class Output:
         return self.completions[0].text
 
 
+def model_folder(folder: str | Path) -> Path:
+    """Where the model of a run or of an HF-layout folder lies."""
+    folder = Path(folder)
+    return folder if (folder / "config.json").exists() else folder / "model"
+
+
 def load_core(folder: str | Path, options: EngineOptions) -> Core:
     """The engine's core for a run or an HF-layout folder; without a tokenizer it works on ids."""
-    folder = Path(folder)
     model = load_model(folder)
-    if not (folder / "config.json").exists():
-        folder = folder / "model"  # a run, as load_model found
+    folder = model_folder(folder)
     tokenizer = None
     if (folder / "tokenizer.json").exists():
         tokenizer = load_tokenizer(folder)

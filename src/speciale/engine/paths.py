@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from functools import cached_property
 
 import torch
 
@@ -25,14 +26,12 @@ _ROUNDS = 3
 class PathChoice:
     def __init__(self, model: Transformer, layers: Layers) -> None:
         self._model, self._layers = model, layers
-        self._crossings: dict[int, int] | None = None
 
-    @property
+    @cached_property
     def crossings(self) -> dict[int, int]:
-        """Tokens of a piece -> the longest context at whose end MHA was still the faster way."""
-        if self._crossings is None:
-            self._crossings = {piece: self._crossing(piece) for piece in _PIECES}
-        return self._crossings
+        """Tokens of a piece -> the longest context at whose end MHA was still the faster way. Set
+        by who wants what was measured before: the two ways differ in their last bits."""
+        return {piece: self._crossing(piece) for piece in _PIECES}
 
     def masked(self, piece: int, total: int) -> bool:
         """Whether `piece` tokens that end a context of `total` take the MHA way."""

@@ -13,12 +13,26 @@ Attention = Literal["sparse", "dense", "window"]
 """sparse: the indexer's top-k; dense: all earlier tokens; window: the last k (a baseline)."""
 
 
+@dataclass(frozen=True)
+class Tree:
+    """Sequences that begin alike, laid into rows so that what they share stands there once.
+
+    A row holds branches, each behind the one that it continues; a token sees its own branch and
+    those on the way to the root. Its position is that in its sequence, not in the row.
+    """
+
+    branches: Tensor  # [B, S] the branch of each token
+    above: Tensor  # [B, N, N] bool: [b, i, j] where branch j is i or on the way from i to the root
+    positions: Tensor  # [B, S]
+
+
 class Visibility:
     """Causal visibility of `queries` tokens that end a context of `total` keys.
 
     documents: [B, S] ids; a query sees only keys of its own document (V3 report, 5.1: samples
     packed into one sequence of supervised training are mutually invisible).
     window: see only the last `window` tokens.
+    tree: what a query sees of a row of branches.
     """
 
     def __init__(
@@ -28,14 +42,16 @@ class Visibility:
         device: torch.device,
         documents: Tensor | None = None,
         window: int | None = None,
+        tree: Tree | None = None,
     ) -> None:
         self.queries, self.total, self.device = queries, total, device
-        self.documents, self.window = documents, window
+        self.documents, self.window, self.tree = documents, window, tree
 
     @property
     def plain_causal(self) -> bool:
         """True where nothing but `s <= t` over a whole sequence is asked."""
-        return self.queries == self.total and self.documents is None and self.window is None
+        limits = (self.documents, self.window, self.tree)
+        return self.queries == self.total and all(limit is None for limit in limits)
 
     def rows(self, start: int, stop: int) -> Tensor:
         """Mask of the queries start..stop-1: [1 or B, stop - start, S], True where visible."""
@@ -49,6 +65,11 @@ class Visibility:
         if self.documents is not None:
             docs = self.documents
             mask = mask & (docs[:, start + offset : stop + offset, None] == docs[:, None, :])
+        if self.tree is not None:
+            branches = self.tree.branches  # [B, S]
+            rows = torch.arange(len(branches), device=self.device)[:, None, None]
+            own = branches[:, start + offset : stop + offset, None]
+            mask = mask & self.tree.above[rows, own, branches[:, None, :]]
         return mask
 
     @cached_property

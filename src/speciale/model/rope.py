@@ -53,15 +53,15 @@ def rope_frequencies(config: ModelConfig) -> tuple[Tensor, float]:
 
 
 class Rope:
-    """cos and sin of `positions` [T], each [T, Dr / 2]."""
+    """cos and sin of `positions` [T] or [B, T], each [(B,) T, Dr / 2]."""
 
     def __init__(self, frequencies: Tensor, factor: float, positions: Tensor) -> None:
-        angles = positions[:, None].float() * frequencies
+        angles = positions[..., None].float() * frequencies
         self.cos, self.sin = angles.cos() * factor, angles.sin() * factor
 
     def _tables(self, x: Tensor) -> tuple[Tensor, Tensor]:
         heads = [1] * (x.ndim - 3)  # x is [B, T, Dr] or [B, T, H, Dr]
-        shape = (self.cos.shape[0], *heads, self.cos.shape[1])
+        shape = (*self.cos.shape[:-1], *heads, self.cos.shape[-1])
         return self.cos.view(shape), self.sin.view(shape)
 
     def interleaved(self, x: Tensor) -> Tensor:

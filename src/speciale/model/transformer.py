@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from speciale.model.block import Block
 from speciale.model.cache import Cache
 from speciale.model.config import ModelConfig
-from speciale.model.context import Attention, Trace, Visibility
+from speciale.model.context import Attention, Trace, Tree, Visibility
 from speciale.model.moe import Experts, Moe, Router
 from speciale.model.mtp import MtpBlock
 from speciale.model.rope import Rope, rope_frequencies
@@ -66,9 +66,13 @@ class Transformer(nn.Module):
         documents: Tensor | None = None,
         trace: Trace | None = None,
         replay: list[Tensor] | None = None,
+        tree: Tree | None = None,
     ) -> Tensor:
-        """What the head reads: [B, T, hidden], behind the final norm. Arguments as `forward`."""
-        rope, visible = self._positions(ids, cache, attention, documents)
+        """What the head reads: [B, T, hidden], behind the final norm. Arguments as `forward`.
+
+        tree: the rows hold sequences that share their beginnings (no cache, no documents then).
+        """
+        rope, visible = self._positions(ids, cache, attention, documents, tree)
         routes = iter(replay) if replay is not None else None
         h = self.embed_tokens(ids)  # [B, T, hidden]
         for n, layer in enumerate(self.main_layers):
@@ -93,17 +97,23 @@ class Transformer(nn.Module):
         )
 
     def rope(self, positions: Tensor) -> Rope:
-        """The rotary tables of positions [T]."""
+        """The rotary tables of positions [T] or [B, T]."""
         return Rope(self.rope_frequencies, self.rope_factor, positions)
 
     def _positions(
-        self, ids: Tensor, cache: Cache | None, attention: Attention, documents: Tensor | None
+        self,
+        ids: Tensor,
+        cache: Cache | None,
+        attention: Attention,
+        documents: Tensor | None,
+        tree: Tree | None = None,
     ) -> tuple[Rope, Visibility]:
         past = cache.length if cache is not None else 0
         length = ids.shape[1]
-        rope = self.rope(torch.arange(past, past + length, device=ids.device))
+        positions = torch.arange(past, past + length, device=ids.device)
+        rope = self.rope(positions if tree is None else tree.positions)
         window = self.config.index_topk if attention == "window" else None
-        return rope, Visibility(length, past + length, ids.device, documents, window)
+        return rope, Visibility(length, past + length, ids.device, documents, window, tree)
 
     @torch.no_grad()
     def initialise(self, seed: int) -> None:

@@ -111,6 +111,33 @@ def general(
 
 
 @synth_app.command()
+def starter(
+    out: OutOption = Path("synth"),
+    count: CountOption = 50,
+    pattern: Annotated[
+        list[str] | None, typer.Option("--pattern", help="Again for more; all unless given.")
+    ] = None,
+    seed: SeedOption = 0,
+    workers: WorkersOption = None,
+    ray: RayOption = None,
+    index: IndexOption = None,
+) -> None:
+    """Small tasks of two to four calls, for models of a few million parameters.
+
+    Three patterns, and the last environment of each other one, are held out of training: see
+    `unseen` and `split` in a task's metadata.
+
+    \b
+    Examples:
+      speciale synth starter -n 200 --out tasks
+      speciale synth starter --pattern chain --pattern price -n 400 --out tasks
+    """
+    from speciale.synth.starter import PATTERNS, items
+
+    _run(items(_known(pattern, PATTERNS, "pattern"), seed), out, count, workers, ray, index)
+
+
+@synth_app.command()
 def search(
     corpus: Annotated[
         str, typer.Argument(help="debian, doc, python, or the path of a folder or file.")
@@ -203,13 +230,13 @@ def interpreter(
     _run(items(_known(category, CATEGORIES), seed), out, count, workers, ray, index)
 
 
-def _known(names: list[str] | None, known: Any) -> list[str]:
+def _known(names: list[str] | None, known: Any, what: str = "category") -> list[str]:
     """The categories that are named, all where none is. ConfigError for one that there is not."""
     from speciale.errors import ConfigError
 
     for name in names or ():
         if name not in known:
-            raise ConfigError(f"there is no category {name!r}: name some of {', '.join(known)}.")
+            raise ConfigError(f"there is no {what} {name!r}: name some of {', '.join(known)}.")
     return list(dict.fromkeys(names)) if names else list(known)
 
 

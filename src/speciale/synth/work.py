@@ -31,6 +31,7 @@ Judge = Callable[[Family, Sandbox | None], Awaitable[dict[str, Judged]]]
 AUTHORS: dict[str, str] = {
     "audit": "speciale.synth.audit:make",  # judges again what is stored
     "general": "speciale.synth.general.author:make",
+    "starter": "speciale.synth.starter.author:make",
     "search": "speciale.synth.search.author:make",
     "code": "speciale.synth.code.author:make",
     "interpreter": "speciale.synth.interpreter.author:make",

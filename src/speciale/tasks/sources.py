@@ -33,6 +33,14 @@ def _gym(
     return gym_tasks(rest, seed, level, split, sandbox)
 
 
+def _posed(
+    rest: str, seed: int, level: int | None, split: str | None, sandbox: Sandbox | None
+) -> Iterator[Task]:
+    from speciale.tasks.posed import posed_tasks
+
+    return posed_tasks(rest, seed, level, split)
+
+
 def _bfcl(
     rest: str, seed: int, level: int | None, split: str | None, sandbox: Sandbox | None
 ) -> Iterator[Task]:
@@ -71,6 +79,7 @@ SOURCES: dict[str, Source] = {
     "reasoning-gym": Source(
         "reasoning-gym or reasoning-gym/FAMILY", "105 families of puzzles", "/", _gym, alone=True
     ),
+    "problems": Source("problems/FAMILY", "15 of them in short words, quickly scored", "/", _posed),
     "bfcl": Source("bfcl/CATEGORY", "function calls of the Berkeley leaderboard", "/", _bfcl),
     "jsonl": Source("FILE.jsonl", "tasks of your own, one a line", "", _jsonl),
     "synth": Source("synth:DIR", "a store of `speciale synth`", ":", _synthesised),
@@ -91,9 +100,9 @@ def load_tasks(
 ) -> Iterator[Task]:
     """Tasks out of a source, in an order by `seed`; the same arguments give the same tasks.
 
-    `source`: "reasoning-gym", "reasoning-gym/FAMILY", "bfcl/CATEGORY", a path that ends in
-    ".jsonl", "synth:DIR" or "verifiers:ENVIRONMENT". `count`: at most so many; else all, which for
-    most families of reasoning-gym never ends. `level`: only tasks of this difficulty, 1 is the
+    `source`: "reasoning-gym", "reasoning-gym/FAMILY", "problems/FAMILY", "bfcl/CATEGORY", a path
+    that ends in ".jsonl", "synth:DIR" or "verifiers:ENVIRONMENT". `count`: at most so many; else
+    all, which for most families never ends. `level`: only tasks of this difficulty, 1 is the
     easiest. `split`: only tasks in "train" or "heldout"; a question is in one of them for good.
     `sandbox`: where answers are scored, else the process's own.
 

@@ -26,6 +26,7 @@ from speciale.train.checkpointing import (
     save_tensors,
 )
 from speciale.train.flops import training_flops
+from speciale.train.machine import peak_memory_mb
 from speciale.train.objective import Batch, Losses
 from speciale.train.optimiser import (
     build_optimiser,
@@ -35,7 +36,7 @@ from speciale.train.optimiser import (
 )
 from speciale.train.progress import task
 from speciale.train.recipe import STAGES, StageName
-from speciale.train.run import Run, peak_memory_mb
+from speciale.train.run import Run
 
 _CHECKPOINT_EVERY = 20.0  # seconds
 _LOG_EVERY = 10  # steps

@@ -7,11 +7,18 @@ one loss steer the step of the other.
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import torch
 from torch import nn
 
 from speciale.model import Transformer
 from speciale.train.recipe import Stage
+
+
+class Rates(Protocol):
+    learning_rate: float
+    weight_decay: float
 
 
 def indexer_parameters(model: Transformer) -> list[nn.Parameter]:
@@ -22,7 +29,7 @@ def main_parameters(model: Transformer) -> list[nn.Parameter]:
     return [p for name, p in model.named_parameters() if ".indexer." not in name]
 
 
-def build_optimiser(parameters: list[nn.Parameter], stage: Stage) -> torch.optim.AdamW:
+def build_optimiser(parameters: list[nn.Parameter], stage: Rates) -> torch.optim.AdamW:
     """Weight decay for matrices, none for norms and biases."""
     matrices = [p for p in parameters if p.ndim >= 2]
     vectors = [p for p in parameters if p.ndim < 2]

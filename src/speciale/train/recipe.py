@@ -6,33 +6,26 @@ The resolved recipe is saved with the run, so that a run can be repeated from it
 
 from __future__ import annotations
 
-import json
-import tomllib
-from importlib import resources
-from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, field_validator
 
 from speciale.errors import ConfigError
-from speciale.model.config import ModelConfig, RopeScaling, first_problem
+from speciale.model.config import ModelConfig, RopeScaling
 from speciale.tasks.families import find_family
 from speciale.train.bpe import SMALLEST_VOCAB
+from speciale.train.tables import Table, read_table
 
 StageName = Literal["pretrain", "warmup", "sparse", "sft"]
 STAGES: tuple[StageName, ...] = ("pretrain", "warmup", "sparse", "sft")
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-
-class Data(_Table):
-    sources: list[str] = ["stdlib", "usr-share-doc"]  # or paths: folder, .jsonl, .parquet
+class Data(Table):
+    sources: list[str] = Field(["stdlib", "usr-share-doc"])  # or paths: folder, .jsonl, .parquet
     text_megabytes: float = Field(12, gt=0)  # text read at most, drawn evenly over all documents
     context: int = Field(512, ge=16)  # tokens of a training sequence
     problem_share: float = Field(0.5, ge=0, lt=1)  # share of problems in the pre-training tokens
-    families: dict[str, int] = {}  # reasoning-gym family = level
+    families: dict[str, int] = Field({})  # reasoning-gym family = level
     conversations: int = Field(20000, ge=1)  # of the supervised stage
     docstring_share: float = Field(0.1, ge=0, le=1)  # of the conversations: about the library
 
@@ -44,7 +37,7 @@ class Data(_Table):
         return families
 
 
-class Stage(_Table):
+class Stage(Table):
     steps: int = Field(ge=1)
     batch_size: int = Field(8, ge=1)  # sequences of `context` tokens
     learning_rate: float = Field(gt=0)  # peak
@@ -57,14 +50,14 @@ class Stage(_Table):
     bias_speed: float = Field(0.001, ge=0)  # gamma of V3 report, 2.1.2: step of the expert bias
 
 
-class Evaluation(_Table):
+class Evaluation(Table):
     valid_sequences: int = Field(16, ge=1)
     valid_every: int = Field(100, ge=1)  # steps
     problems_per_family: int = Field(50, ge=1)
     max_new_tokens: int = Field(96, ge=1)
 
 
-class Recipe(_Table):
+class Recipe(Table):
     name: str = Field(pattern=r"^\w[\w .-]*$")  # also a folder's name
     seed: int = Field(0, ge=0)
     model: dict[str, Any]  # Hugging Face's keys
@@ -116,75 +109,12 @@ class Recipe(_Table):
                     f"{values[key]!r}): remove it or mend its spelling"
                 )
 
-    def to_toml(self) -> str:
-        """The resolved recipe, all defaults written out; `read_recipe` reads it back."""
-        values = self.model_dump()
-        lines = [f"{k} = {_toml(v)}" for k, v in values.items() if not isinstance(v, dict)]
-        for table, content in values.items():
-            if isinstance(content, dict):
-                lines += ["", f"[{table}]"]
-                lines += [f"{k} = {_toml(v)}" for k, v in content.items() if v is not None]
-        return "\n".join(lines) + "\n"
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, dict):
-        return "{ " + ", ".join(f"{k} = {_toml(v)}" for k, v in value.items()) + " }"
-    if isinstance(value, list):
-        return "[" + ", ".join(_toml(v) for v in value) + "]"
-    # JSON's strings and numbers are TOML's, but for DEL, which TOML wants escaped.
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def builtin_recipes() -> list[str]:
-    files = resources.files("speciale.recipes").iterdir()
-    return sorted(f.name.removesuffix(".toml") for f in files if f.name.endswith(".toml"))
-
 
 def read_recipe(name_or_path: str, overrides: list[str] | None = None) -> Recipe:
     """A built-in recipe by name, or a TOML file by path, with `table.key=value` overrides.
 
     Raises ConfigError naming the key, its value and the file.
     """
-    if name_or_path in builtin_recipes():
-        text = (resources.files("speciale.recipes") / f"{name_or_path}.toml").read_text("utf-8")
-        where = f"recipe {name_or_path!r}"
-    else:
-        where = f"recipe {name_or_path}"
-        try:
-            text = Path(name_or_path).read_text("utf-8")
-        except UnicodeDecodeError as error:
-            raise ConfigError(f"{where} is not TOML: it is not UTF-8 text ({error})") from None
-        except (OSError, ValueError):  # ValueError: a null byte in the name
-            raise ConfigError(
-                f"there is no recipe {name_or_path!r}: give a TOML file or one of "
-                f"{', '.join(builtin_recipes())}"
-            ) from None
-    try:
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{where} is not TOML: {error}") from None
-    for override in overrides or []:
-        _override(values, override)
-    try:
-        recipe = Recipe.model_validate(values)
-    except ValidationError as error:
-        raise ConfigError(f"{where}: {first_problem(error)}") from None
+    recipe = read_table(Recipe, "speciale.recipes", name_or_path, overrides)
     recipe.model_config_checked()
     return recipe
-
-
-def _override(values: dict[str, Any], override: str) -> None:
-    key, equals, text = override.partition("=")
-    if not equals:
-        raise ConfigError(f"--set {override!r} is not of the form key=value, such as seed=1")
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text.strip()  # a bare word is a string
-    *tables, last = key.strip().split(".")
-    for table in tables:
-        values = values.setdefault(table, {})
-        if not isinstance(values, dict):
-            raise ConfigError(f"--set {override!r}: {table!r} is a value, not a table")
-    values[last] = value

@@ -15,12 +15,13 @@ from speciale.model.context import Attention
 from speciale.train.conversations import PackedConversations
 from speciale.train.indexer_kl import indexer_recall
 from speciale.train.loop import StagePlan, check_order, run_stage
+from speciale.train.machine import measure_peak_gflops
 from speciale.train.objective import Batch, language_losses, token_loss, warmup_loss
 from speciale.train.packing import PackedTokens
 from speciale.train.prepare import prepare
 from speciale.train.progress import task
 from speciale.train.recipe import STAGES, StageName
-from speciale.train.run import Run, measure_peak_gflops
+from speciale.train.run import Run
 
 
 def train_stage(run: Run, stage: StageName) -> None:

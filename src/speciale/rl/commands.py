@@ -1,0 +1,44 @@
+"""`speciale rl`: a recipe's run on the command line."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def rl(
+    recipe: Annotated[str, typer.Argument(help="Built-in RL recipe or a TOML file.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Run folder; runs/RECIPE unless given.")
+    ] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Override of a recipe value, such as --set train.steps=50."),
+    ] = None,
+) -> None:
+    """Train a chat model by reinforcement learning: GRPO with V3.2's stabilisers.
+
+    A killed run continues where it stopped when the same command is run again. The folder holds
+    metrics.jsonl, TensorBoard's files, samples and report.html.
+
+    \b
+    Examples:
+      speciale rl rl-laptop                              # from runs/laptop, about 15 minutes
+      speciale rl rl-laptop --out runs/no-mask --set objective.off_policy_masking=false
+      speciale rl my.toml --set model=runs/mine --set train.steps=100
+      tensorboard --logdir runs
+    """
+    from speciale.rl.recipe import read_recipe
+    from speciale.rl.run import RlRun
+    from speciale.rl.trainer import Trainer
+
+    resolved = read_recipe(recipe, overrides)
+    folder = out if out is not None else Path("runs") / resolved.name
+    run = RlRun.create(folder, resolved, shlex.join(["speciale", *sys.argv[1:]]))
+    with run.locked():
+        Trainer(run).train()
+    print(f"report: {(run.folder / 'report.html').resolve()}\nmodel:  {run.model}")

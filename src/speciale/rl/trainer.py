@@ -1,0 +1,240 @@
+"""The RL loop: collect, learn, hand the weights on, write it all down; evaluate now and then.
+
+V3.2 report, 3.1. A step's state is on the disk before the next one begins: weights, optimiser,
+tasks drawn, curriculum. Killed at any moment a run loses at most the step in flight, and a
+synchronous one then goes on to the same bits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter, defaultdict
+from typing import Any
+
+import torch
+
+from speciale.chat.tokenizer import load_tokenizer, save_tokenizer
+from speciale.engine.llm import model_folder
+from speciale.errors import TrainingError
+from speciale.model import load_model, save_model
+from speciale.model.checkpoint import load_state
+from speciale.rl.batches import Batch, Source, Synchronous, sampler_core
+from speciale.rl.draws import Draws
+from speciale.rl.evaluation import Evaluator
+from speciale.rl.learner import Learner
+from speciale.rl.live import Live
+from speciale.rl.metrics import Metrics
+from speciale.rl.report import write_report
+from speciale.rl.rewards.settings import build
+from speciale.rl.run import RlRun
+from speciale.train.checkpointing import (
+    load_tensors,
+    optimiser_tensors,
+    restore_optimiser,
+    save_tensors,
+)
+
+_EMPTY_STEPS = 3  # in a row without a group to learn from: then something is wrong
+_FOREIGN = "it is of another model: delete the run's folder and start it anew"
+
+
+class Trainer:
+    def __init__(self, run: RlRun) -> None:
+        """Loads the model of the recipe, or the state of a run that was begun."""
+        self.run, self.recipe = run, run.recipe
+        folder = model_folder(self.recipe.model)
+        self.tokenizer = load_tokenizer(folder)
+        self.model = load_model(folder)
+        self.rewards = {name: build(domain.rewards) for name, domain in self.recipe.domains.items()}
+        self.draws = Draws(self.recipe.domains, self.recipe.curriculum, self.recipe.seed)
+        self.evaluator = Evaluator(self.recipe, self.rewards)
+        self.learner = Learner(self.recipe, self.model)  # whose reference is the model by now
+        self.step, self.seconds = 0, 0.0
+        self.crossings: dict[int, int] | None = None  # of the sampler's ways of attention
+        if run.state.exists():
+            self._restore()
+
+    def train(self) -> None:
+        """Runs what is left of the run. TrainingError, ConfigError for what cannot go on."""
+        torch.manual_seed(self.recipe.seed)
+        asyncio.run(self._train())
+
+    async def _train(self) -> None:
+        run, settings = self.run, self.recipe.train
+        source = self._source()
+        with Metrics(run.folder) as metrics, Live(settings.steps) as live:
+            metrics.forget(self.step)
+            evaluated = run.evaluated()
+            run.forget_samples(evaluated)
+            empty = 0
+            try:
+                if self.step == 0 and not run.state.exists():
+                    self._save()
+                if self._due() and self.step not in evaluated:
+                    await self._evaluate(metrics, live)
+                while not self._finished():
+                    begun = time.perf_counter()
+                    batch = await source.collect()
+                    record = self._learn(batch)
+                    mark = time.perf_counter()
+                    await source.update(self.model)
+                    record["phases"]["update"] = time.perf_counter() - mark
+                    self.step += 1
+                    spent = time.perf_counter() - begun
+                    self.seconds += spent
+                    record |= {"step": self.step, "seconds": self.seconds}
+                    record["busy"] = batch.busy / max(spent, 1e-9)
+                    metrics.step(record)
+                    self._save()
+                    live.update(record)
+                    for why in batch.errors:
+                        live.say(why)
+                    empty = 0 if batch.kept else empty + 1
+                    self._check_empty(empty, batch)
+                    if self._due():
+                        await self._evaluate(metrics, live)
+            finally:
+                await source.close()
+        self._finish()
+
+    def _source(self) -> Source:
+        parts = (self.recipe, self.model, self.tokenizer, self.draws, self.rewards, self.step)
+        source = Synchronous(*parts)
+        paths = source.core.runner.paths
+        if self.crossings is None:
+            self.crossings = paths.crossings
+        paths.crossings = self.crossings
+        return source
+
+    def _finished(self) -> bool:
+        minutes = self.recipe.train.minutes
+        late = minutes is not None and self.seconds >= 60 * minutes
+        return late or self.step >= self.recipe.train.steps
+
+    def _due(self) -> bool:
+        return self.step % self.recipe.evaluation.every == 0 or self._finished()
+
+    def _learn(self, batch: Batch) -> dict[str, Any]:
+        """Trains on a batch; its record, without what only the caller knows."""
+        mark = time.perf_counter()
+        figures = self.learner.step(batch.kept, self.step) if batch.kept else {}
+        seconds = time.perf_counter() - mark
+        record = {**batch_figures(batch, self.step), **figures}
+        trained = sum(len(s.ids) for g in batch.kept for r in g.rollouts for s in r.sequences)
+        sampled = sum(r.tokens for g in batch.drawn for r in g.rollouts)
+        record["rate"] = {
+            "sampled": sampled / max(batch.seconds, 1e-9),
+            "trained": trained / max(seconds, 1e-9),
+        }
+        record["phases"] = {"rollout": batch.seconds, "train": seconds}
+        return record
+
+    def _check_empty(self, empty: int, batch: Batch) -> None:
+        if empty < _EMPTY_STEPS:
+            return
+        failures = dict(batch.failures)
+        if failures:
+            raise TrainingError(
+                f"{empty} steps in a row gave nothing to learn from; of the last one's attempts "
+                f"failed {failures}: {batch.errors[0]}. The run goes on from here when the same "
+                "command is run again"
+            )
+        right = sum(group.all_right for group in batch.drawn)
+        raise TrainingError(
+            f"{empty} steps in a row gave nothing to learn from: of the last {len(batch.drawn)} "
+            f"groups {right} were all right and the others all wrong: choose other levels"
+        )
+
+    async def _evaluate(self, metrics: Metrics, live: Live) -> None:
+        live.say(f"evaluating after {self.step} steps")
+        mark = time.perf_counter()
+        core = sampler_core(self.model, self.recipe.rollout, self.step)
+        core.runner.paths.crossings = self.crossings
+        rows, samples = await self.evaluator.run(core, self.tokenizer, self.step)
+        self.run.add_samples(samples)
+        seconds = time.perf_counter() - mark
+        record = {"step": self.step, "seconds": self.seconds, "evaluation_seconds": seconds}
+        metrics.evaluation({**record, "rows": rows})
+        for row in rows:
+            live.say(
+                f"{row['source']} level {row['level']}: pass@1 {row['pass1']:.0%}, "
+                f"pass@{row['k']} {row['passk']:.0%}"
+            )
+
+    def _save(self) -> None:
+        tensors = {**self.model.state_dict(), **optimiser_tensors(self.learner.optimiser)}
+        about = {
+            "step": self.step,
+            "seconds": self.seconds,
+            "draws": self.draws.state(),
+            "crossings": list((self.crossings or {}).items()),
+        }
+        save_tensors(self.run.state, tensors, about)
+
+    def _restore(self) -> None:
+        tensors, about = load_tensors(self.run.state)
+        weights = {n: t for n, t in tensors.items() if not n.startswith("optimiser.")}
+        load_state(self.model, weights, str(self.run.state), _FOREIGN)
+        restore_optimiser(self.learner.optimiser, tensors)
+        self.step, self.seconds = about["step"], about["seconds"]
+        self.draws.restore(about["draws"])
+        self.crossings = {int(piece): total for piece, total in about["crossings"]}
+
+    def _finish(self) -> None:
+        """Writes the model and the report."""
+        save_tokenizer(self.tokenizer, self.run.model)
+        save_model(self.model, self.run.model)
+        write_report(self.run.folder)
+
+
+def batch_figures(batch: Batch, version: int) -> dict[str, Any]:
+    """What a batch says of itself: rewards, lengths, groups, failures, staleness."""
+    rollouts = [rollout for group in batch.drawn for rollout in group.rollouts]
+    parts: dict[str, list[float]] = defaultdict(list)
+    domains: dict[str, list] = defaultdict(list)
+    for group in batch.drawn:
+        for rollout in group.rollouts:
+            domains[group.domain].append(rollout)
+            for name, value in rollout.parts.items():
+                parts[name].append(value)
+    counts = Counter(group.domain for group in batch.drawn)
+    ages = [version - rollout.oldest for group in batch.kept for rollout in group.rollouts]
+    tokens = [rollout.tokens for rollout in rollouts]
+    return {
+        "reward": {
+            "mean": _mean([rollout.reward for rollout in rollouts]),
+            **{name: _mean(values) for name, values in sorted(parts.items())},
+        },
+        "score": _mean([rollout.score for rollout in rollouts]),
+        "domains": {
+            name: {
+                "reward": _mean([rollout.reward for rollout in found]),
+                "score": _mean([rollout.score for rollout in found]),
+                "tokens": _mean([rollout.tokens for rollout in found]),
+                "groups": counts[name],
+            }
+            for name, found in sorted(domains.items())
+        },
+        "length": {
+            "mean": _mean(tokens),
+            "max": max(tokens, default=0),
+            "truncated": _mean([rollout.truncated for rollout in rollouts]),
+        },
+        "groups": {
+            "drawn": len(batch.drawn),
+            "kept": len(batch.kept),
+            "all_right": sum(g.usable and g.all_right for g in batch.drawn),
+            "all_wrong": sum(g.usable and g.all_wrong for g in batch.drawn),
+            "failed": sum(not g.usable for g in batch.drawn),
+            "stale": batch.stale,
+        },
+        "failures": {
+            kind: batch.failures[kind] for kind in ("reward", "sampler", "environment", "verifier")
+        },
+        "staleness": {"mean": _mean(ages), "max": max(ages, default=0)},
+    }
+
+
+def _mean(values: list) -> float:
+    return sum(values) / len(values) if values else 0.0

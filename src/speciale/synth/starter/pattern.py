@@ -1,0 +1,126 @@
+"""The parts of a starter environment: a pattern, its domains of words, and questions over it.
+
+A pattern (V3.2 report, 3.2.3: an environment with its tools) is one way to an answer; a domain
+gives its tools and nouns other names, so that a plan has to be carried over to other words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from speciale.synth.general.draft import TEXT, WHOLE
+from speciale.synth.general.text import fill
+from speciale.synth.general.world import World
+
+WORD, NUMBER = " Answer: one word.", " Answer: one number."
+
+Domain = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Question:
+    """`solve`: the body of solve(tools); `check`: the body of verify(answer, before, after).
+
+    `thoughts`: what may be thought before each call and before the answer, one line each.
+    `writes`: the tables that it changes. The answer is a number, or a word where `text` is set.
+    """
+
+    level: int  # calls less one
+    prompt: str
+    solve: str
+    check: str
+    thoughts: Sequence[str]
+    text: bool = False
+    writes: Sequence[str] = ()
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        return TEXT if self.text else WHOLE
+
+    @property
+    def whole_prompt(self) -> str:
+        return self.prompt + (WORD if self.text else NUMBER)
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """`build` puts tables and tools into a world and gives questions, in an order that is drawn:
+    of each level more than a family takes, if there are so many."""
+
+    name: str
+    about: str  # of the world, for readers
+    domains: Mapping[str, Domain]
+    build: Callable[[World, Domain], Iterable[Question]]
+
+
+_ONE = '''
+def _one(db, sql: str, *keys):
+    """The value of the only row of a query."""
+    row = db.execute(sql, keys).fetchone()
+    if row is None:
+        raise ValueError(f"there is no {keys[0]}")
+    return row[0]
+'''
+
+_ALL = '''
+def _all(db, sql: str, *keys) -> list:
+    """The first values of the rows of a query."""
+    rows = db.execute(sql, keys).fetchall()
+    if not rows:
+        raise ValueError(f"there is no {keys[0]}")
+    return [row[0] for row in rows]
+'''
+
+_TOOL = '''
+def $name(db, $parameters) -> $gives:
+    """$doc"""
+    $body
+'''
+
+
+def tool(
+    world: World, name: str, doc: str, body: str, gives: str = "int", /, **takes: str
+) -> None:
+    """A tool with the given body; `takes`: the types of its parameters by name."""
+    parameters = ", ".join(f"{key}: {kind}" for key, kind in takes.items())
+    for helper, text in (("_one", _ONE), ("_all", _ALL)):
+        if f"{helper}(" in body:
+            world.helper(text)
+    world.tool(_TOOL, name=name, doc=doc, body=fill(body), parameters=parameters, gives=gives)
+
+
+def look_up(
+    world: World, name: str, doc: str, sql: str, gives: str = "int", /, **takes: str
+) -> None:
+    """A tool that shows one value of the database, or a list of them."""
+    reader = "_all" if gives == "list" else "_one"
+    tool(world, name, doc, f'return {reader}(db, "{sql}", {", ".join(takes)})', gives, **takes)
+
+
+def check_number(working: str) -> str:
+    """The body of a verifier: `working` finds `right` in the database `before`."""
+    return _CHECK_NUMBER + fill(working) + _CHECK
+
+
+def check_word(working: str) -> str:
+    return fill(working) + _CHECK
+
+
+_CHECK_NUMBER = """if not whole_number(answer):
+    return "The answer must be one whole number."
+"""
+_CHECK = """if answer != right:
+    return "It is another one."
+"""
+ONE = '''
+def one(db, sql, *keys):
+    """The value of a query's first row."""
+    return db.execute(sql, keys).fetchone()[0]
+'''
+ALL = '''
+def every(db, sql, *keys):
+    """The first values of a query's rows."""
+    return [row[0] for row in db.execute(sql, keys)]
+'''

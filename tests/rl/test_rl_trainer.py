@@ -1,0 +1,78 @@
+"""The loop: it learns, resumes to the same bits, and survives what goes wrong with attempts."""
+
+import json
+
+import pytest
+import torch
+from rl.small import letter_tasks, small_model, small_recipe
+
+from speciale.rl import draws
+from speciale.rl.run import RlRun
+from speciale.rl.trainer import Trainer
+from speciale.train.checkpointing import load_tensors
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return small_model(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(autouse=True)
+def _tasks(monkeypatch):
+    monkeypatch.setattr(draws, "load_tasks", letter_tasks)
+
+
+def trained(folder, recipe, until=None):
+    """Runs a recipe; `until`: stops, as if killed, before that step's state is saved."""
+    run = RlRun.create(folder, recipe, "test")
+    trainer = Trainer(run)
+    if until is not None:
+        save = trainer._save
+
+        def killed():
+            if trainer.step == until:
+                raise KeyboardInterrupt
+            save()
+
+        trainer._save = killed
+    try:
+        trainer.train()
+    except KeyboardInterrupt:
+        assert until is not None
+    return run
+
+
+def records(run, kind):
+    lines = [json.loads(line) for line in run.metrics.read_text().splitlines()]
+    return [line for line in lines if line["kind"] == kind]
+
+
+def curve(run):
+    """What does not depend on the clock."""
+    timed = {"time", "seconds", "rate", "phases", "busy", "evaluation_seconds"}
+    lines = [json.loads(line) for line in run.metrics.read_text().splitlines()]
+    return [{k: v for k, v in line.items() if k not in timed} for line in lines]
+
+
+def test_it_learns(tmp_path, model):
+    run = trained(tmp_path / "run", small_recipe(model, train={"steps": 40}))
+    evaluations = records(run, "eval")
+    first, last = (evaluations[n]["rows"][0]["pass1"] for n in (0, -1))
+    scores = [record["score"] for record in records(run, "step")]
+    assert sum(scores[-5:]) / 5 > sum(scores[:5]) / 5 + 0.2, scores
+    assert last >= first
+
+
+@pytest.mark.parametrize("killed", [1, 4])
+def test_a_killed_run_goes_on_to_the_same_bits(tmp_path, model, killed):
+    recipe = small_recipe(model)
+    whole = trained(tmp_path / "whole", recipe)
+    cut = trained(tmp_path / "cut", recipe, until=killed)
+    cut = trained(tmp_path / "cut", recipe)
+    (tensors, about), (wanted, wanted_about) = load_tensors(cut.state), load_tensors(whole.state)
+    assert tensors.keys() == wanted.keys()
+    assert all(torch.equal(tensors[name], wanted[name]) for name in wanted)
+    assert {**about, "seconds": 0} == {**wanted_about, "seconds": 0}
+    assert curve(cut) == curve(whole)
+    samples = [json.loads(line) for line in cut.samples.read_text().splitlines()]
+    assert samples == [json.loads(line) for line in whole.samples.read_text().splitlines()]
