@@ -5,7 +5,7 @@ import json
 import math
 import random
 
-EVIL = "</script><img src=x onerror=alert(1)><!--<script>\u2028\u0000\ud800{{1}}"
+EVIL = "\"'></script><img src=x onerror=alert(1)><!--<script>\u2028\u0000\ud800{{1}}"
 STEPS, EVERY = 60, 10
 DOMAINS = {
     "arithmetic": ["problems/chain_sum", "problems/gcd"],

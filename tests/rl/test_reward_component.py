@@ -81,6 +81,7 @@ BAD = {
     "NaN": (lambda: float("nan"), "gave nan, which is not finite"),
     "infinite": (lambda: float("-inf"), "gave -inf, which is not finite"),
     "NaN of numpy": (lambda: np.float64("nan"), "not finite"),
+    "too large": (lambda: 10**400, "which is not finite"),
     "bool": (lambda: True, "gave True, which is no number"),
     "nothing": (lambda: None, "gave None, which is no number"),
     "text": (lambda: "1.0", "'1.0', which is no number"),

@@ -91,6 +91,7 @@ BAD = {
     "no answer behind it": [f"so{THINK_CLOSE}{EOS}"],
     "only white space": [f"so{THINK_CLOSE} \n{EOS}"],
     "a lost call, then an answer": [f"so{THINK_CLOSE}\n\n{LOST}", says("5", "so")],
+    "words and a lost call": [f"so{THINK_CLOSE}I look.\n\n{LOST}", says("5", "so")],
     "a cut call": [f"so{THINK_CLOSE}\n\n{OPEN}", says("5", "so")],
 }
 MENDED = {
@@ -129,6 +130,8 @@ def test_the_end_of_a_budget_is_no_answer(plan):
     about, done = attempt([says("", "look", ["look"]), says("5", "so")], **plan)
     assert done.stop in ("length", "turns")
     assert value(Format(), about, done) == 0
+    about, done = attempt([f"so{THINK_CLOSE}I look.\n\n{LOST}"], budget=Budget(turns=1))
+    assert done.stop == "turns" and value(Format(), about, done) == 0
 
 
 def test_turns_of_the_user_are_no_lost_calls():

@@ -29,10 +29,10 @@ def trained(folder, recipe, until=None):
     if until is not None:
         save = trainer._save
 
-        def killed():
+        def killed(source):
             if trainer.step == until:
                 raise KeyboardInterrupt
-            save()
+            save(source)
 
         trainer._save = killed
     try:
@@ -76,3 +76,21 @@ def test_a_killed_run_goes_on_to_the_same_bits(tmp_path, model, killed):
     assert curve(cut) == curve(whole)
     samples = [json.loads(line) for line in cut.samples.read_text().splitlines()]
     assert samples == [json.loads(line) for line in whole.samples.read_text().splitlines()]
+
+
+def test_asynchronous_sampling_keeps_its_bound_and_resumes(tmp_path, model):
+    """Sampling goes on while the trainer learns; what waited when it was killed is used."""
+    recipe = small_recipe(
+        model, rollout={"staleness": 2}, train={"steps": 8}, evaluation={"every": 100}
+    )
+    run = trained(tmp_path / "run", recipe, until=4)
+    tensors, about = load_tensors(run.state)
+    assert about["step"] == 3 and about["waiting"]["ready"] + about["waiting"]["under_way"]
+    buffered = {row["number"] for row in about["waiting"]["ready"]}
+    assert all(f"buffer.{n}.0.0.ids" in tensors for n in range(len(buffered)))
+    run = trained(tmp_path / "run", recipe)
+    steps = records(run, "step")
+    assert [record["step"] for record in steps] == list(range(1, 9))
+    ages = [record["staleness"]["max"] for record in steps]
+    assert 0 < max(ages) <= 2, ages
+    assert all(record["groups"]["kept"] == 4 for record in steps)

@@ -11,6 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tokenizers import Tokenizer
+
 from speciale.agents.sampler import OnIds, Sample, SamplerError
 from speciale.chat import THINK_OPEN
 from speciale.chat.ids import mark_id
@@ -24,13 +26,17 @@ from speciale.errors import CheckpointError
 class EmbeddedSampler:
     """Use as `async with EmbeddedSampler(Engine.open(folder))`."""
 
-    def __init__(self, engine: Engine, constrain: bool = False) -> None:
+    def __init__(
+        self, engine: Engine, constrain: bool = False, tokenizer: Tokenizer | None = None
+    ) -> None:
         """constrain: calls must name a tool and fit its schema, by a mask over the vocabulary; it
-        changes what log-probs mean, so RL leaves it off. CheckpointError without a tokenizer."""
-        if engine.core.tokenizer is None:
+        changes what log-probs mean, so RL leaves it off. tokenizer: for an engine that works on ids
+        alone, which spares it the text of every token. CheckpointError without any."""
+        tokenizer = tokenizer or engine.core.tokenizer
+        if tokenizer is None:
             raise CheckpointError("the model has no tokenizer.json: an agent needs one")
         self.engine, self.constrain = engine, constrain
-        self.tokenizer, self.window = engine.core.tokenizer, engine.core.context
+        self.tokenizer, self.window = tokenizer, engine.core.context
         self._think_open = mark_id(self.tokenizer, THINK_OPEN)
         self._grammars: dict[str, ToolCalls] = {}
 
@@ -56,9 +62,12 @@ class EmbeddedSampler:
             params = replace(params, grammar=self._grammar(tools, prompt[-1] == self._think_open))
         if params.n != 1:
             params = replace(params, n=1)
+        if on_ids is None:
+            [done] = await self.engine.complete(list(prompt), params)
+            return sample_of(done, params)
         async with aclosing(self.engine.generate(list(prompt), params)) as updates:
             async for update in updates:
-                if on_ids is not None and update.ids:
+                if update.ids:
                     on_ids(update.ids)
                 done = update.completion
         return sample_of(done, params)

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from speciale.engine.core import Core, EngineOptions
 from speciale.engine.llm import load_core
 from speciale.engine.params import SamplingParams
-from speciale.engine.request import Update
+from speciale.engine.request import Completion, Update
 from speciale.errors import RequestError
 
 Listener = Callable[[Update | Exception], None]
@@ -28,8 +31,10 @@ Listener = Callable[[Update | Exception], None]
 class Engine:
     """Use as `async with Engine(core)`, or `Engine.open(folder, **options)`."""
 
-    def __init__(self, core: Core) -> None:
-        self.core = core
+    def __init__(self, core: Core, threads: int | None = None) -> None:
+        """threads: that PyTorch uses for a step, whatever others use; None: its own choice."""
+        self.core, self._threads = core, threads
+        self.busy = 0.0  # seconds of steps so far
         self._jobs: deque[tuple[Callable[[], Any], Future]] = deque()
         self._wake = threading.Condition()
         self._closed = False
@@ -55,11 +60,34 @@ class Engine:
 
         Raises RequestError for what can never be served, OverloadedError where the queue is full.
         """
+        async with aclosing(self._updates(prompt, params, lambda _update: True)) as updates:
+            async for update in updates:
+                yield update
+
+    async def complete(
+        self, prompt: list[int], params: SamplingParams | None = None
+    ) -> list[Completion]:
+        """The samples of a prompt, all at their end: nobody is woken for what comes before.
+        Raises as `generate`; cancelling it cancels them."""
+        found: list[Completion] = []
+        ended = self._updates(prompt, params, lambda update: update.completion is not None)
+        async with aclosing(ended) as updates:
+            async for update in updates:
+                found.append(update.completion)
+        return sorted(found, key=lambda completion: completion.index)
+
+    async def _updates(
+        self,
+        prompt: list[int],
+        params: SamplingParams | None,
+        heard: Callable[[Update], bool],
+    ) -> AsyncIterator[Update]:
         loop = asyncio.get_running_loop()
         arrived: asyncio.Queue[Update | Exception] = asyncio.Queue()
 
         def listener(update: Update | Exception) -> None:
-            loop.call_soon_threadsafe(arrived.put_nowait, update)
+            if isinstance(update, Exception) or heard(update):
+                loop.call_soon_threadsafe(arrived.put_nowait, update)
 
         def add() -> list[int]:
             numbers = self.core.add(prompt, params or SamplingParams())
@@ -106,6 +134,8 @@ class Engine:
         return future
 
     def _loop(self) -> None:
+        if self._threads is not None:
+            torch.set_num_threads(self._threads)  # of this thread alone
         while True:
             with self._wake:
                 while not self._jobs and self.core.idle and not self._closed:
@@ -117,6 +147,7 @@ class Engine:
             if closed:
                 self._cancel(set(self.core.requests))
                 return
+            begun = time.perf_counter()
             try:
                 updates = self.core.step()
             except Exception as error:  # our own fault: whoever waits must hear of it
@@ -126,6 +157,7 @@ class Engine:
                 for listener in listeners:
                     self._send(listener, error)
                 continue
+            self.busy += time.perf_counter() - begun
             for update in updates:
                 self._tell(update)
 

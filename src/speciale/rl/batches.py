@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from tokenizers import Tokenizer
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from speciale.engine.core import Core, EngineOptions
 from speciale.model import Transformer
-from speciale.rl.draws import Draws
+from speciale.rl.draws import Draw, Draws
 from speciale.rl.lockstep import Lockstep
 from speciale.rl.recipe import Recipe, Rollout
 from speciale.rl.rewards.component import Rewards
@@ -54,12 +55,18 @@ class Source(Protocol):
 
     async def close(self) -> None: ...
 
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """(tensors named "buffer...", JSON) that it goes on from."""
+        ...
+
+    def restore(self, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None: ...
+
 
 def wanted(group: Group, settings: Rollout) -> bool:
     return group.informative if settings.dynamic_sampling else group.usable
 
 
-def settle(group: Group, draw, draws: Draws) -> None:
+def settle(group: Group, draw: Draw, draws: Draws) -> None:
     """Tells the curriculum how a group went."""
     if group.distrusted:
         draws.ban(draw.task)
@@ -112,7 +119,7 @@ class Synchronous:
         self._settings, self._draws = recipe.rollout, draws
         self.core = sampler_core(model, recipe.rollout, version)
         self._sampler = Lockstep(self.core, tokenizer)
-        self._rollouts = Rollouts(recipe, self._sampler, rewards)
+        self._rollouts = Rollouts(recipe, self._sampler, rewards, self._sampler.leave)
 
     async def collect(self) -> Batch:
         batch, begun, busy = Batch(), time.perf_counter(), self._sampler.busy
@@ -141,4 +148,10 @@ class Synchronous:
         self.core.update_weights(sampler_weights(model, self._settings))
 
     async def close(self) -> None:
+        pass
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        return {}, {}  # nothing is left between two steps
+
+    def restore(self, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
         pass

@@ -62,6 +62,12 @@ class Draw:
     cell: str
     task: Task
     thinking: bool
+    at: tuple[int, int] = (0, 0)  # where the task stands in its cell: epoch, place
+
+    @property
+    def mark(self) -> list[Any]:
+        """JSON that `Draws.again` makes the same draw of."""
+        return [self.number, self.domain, self.cell, self.thinking, *self.at]
 
 
 @dataclass
@@ -100,7 +106,16 @@ class Draws:
         self._given[domain] += 1
         mode = self._domains[domain].thinking
         thinking = mode == "on" or (mode == "mixed" and rng.random() < 0.5)
-        return Draw(number, domain, place.cell.name, task, thinking)
+        at = (place.epoch, place.drawn - 1)
+        return Draw(number, domain, place.cell.name, task, thinking, at)
+
+    def again(self, mark: list[Any]) -> Draw:
+        """A draw that was made before."""
+        number, domain, cell, thinking, epoch, index = mark
+        place = next(p for p in self._places[domain] if p.cell.name == cell)
+        tasks = place.cell.tasks(self._seed + epoch, "train")
+        task = next(islice(tasks, index, None))
+        return Draw(number, domain, cell, task, thinking, (epoch, index))
 
     def weight(self, place: _Place) -> float:
         """Of a cell within its domain: what share of its last groups taught something."""
@@ -147,16 +162,18 @@ class Draws:
         return (self._given[domain] + 0.5) / self._domains[domain].weight
 
     def _task(self, place: _Place) -> Task:
+        barren = 0  # ends of the source since a task was found
         while True:
             if place.tasks is None:
                 place.tasks = place.cell.tasks(self._seed + place.epoch, "train")
                 place.tasks = islice(place.tasks, place.drawn, None)
             task = next(place.tasks, None)
             if task is None:
-                if place.drawn == 0:
+                barren += 1
+                if place.drawn == 0 or barren > 1:
                     raise DataError(
                         f"domain {place.cell.domain!r}: the source {place.cell.name!r} has no "
-                        "task to train on: leave it out, or make some"
+                        "task to train on that can be trusted: leave it out, or make some"
                     )
                 place.epoch, place.drawn, place.tasks = place.epoch + 1, 0, None
                 continue

@@ -63,7 +63,7 @@ class Evaluator:
     ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         """(rows of the evaluation's record, samples to show) with the core's weights."""
         sampler = Lockstep(core, tokenizer)
-        rollouts = Rollouts(self.recipe, sampler, self._rewards)
+        rollouts = Rollouts(self.recipe, sampler, self._rewards, sampler.leave)
         count = self.recipe.evaluation.samples
         jobs = [(s, draw, k) for s in self._subjects for draw in s.draws for k in range(count)]
 

@@ -226,7 +226,7 @@ def _ends(values: list[float]) -> str:
 
 
 def _percent(value: float | None) -> str:
-    return ABSENT if value is None else f"{value * 100:.1f} %"
+    return ABSENT if value is None else f"{value * 100:.1f}\N{NO-BREAK SPACE}%"
 
 
 def _whole(value: float | None) -> str:

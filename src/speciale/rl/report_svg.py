@@ -130,7 +130,7 @@ def _lay_out(ax: Any, axes: Axes) -> None:
     left, right = (0.6 if axes.size == SMALL else 0.8) / width, 1 - 0.12 / width
     handles, names = ax.get_legend_handles_labels()
     longest = max(map(len, names), default=0)
-    columns = max(1, int((width - 0.72) / (0.5 + 0.075 * longest)))
+    columns = max(1, int((width - 0.72) / (0.45 + 0.065 * longest)))
     rows = -(-len(names) // columns)
     ax.figure.subplots_adjust(left, 0.45 / height, right, 1 - (0.08 + 0.18 * rows) / height)
     if names:

@@ -11,7 +11,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from speciale.agents.loop import Budget, Plan, judge, work_on_task
 from speciale.agents.sampler import Sampler
@@ -27,12 +27,6 @@ from speciale.sandbox import SandboxError
 from speciale.tasks.task import Attempt, Task
 
 Failure = str  # "sampler", "environment", "reward" or "verifier"
-
-
-class RolloutSampler(Sampler, Protocol):
-    def leave(self) -> None:
-        """The agent at work asks no more."""
-        ...
 
 
 @dataclass
@@ -103,9 +97,14 @@ class Rollouts:
     """Makes groups out of draws with a sampler."""
 
     def __init__(
-        self, recipe: Recipe, sampler: RolloutSampler, rewards: Mapping[str, Rewards]
+        self,
+        recipe: Recipe,
+        sampler: Sampler,
+        rewards: Mapping[str, Rewards],
+        leave: Callable[[], None] | None = None,
     ) -> None:
-        self.recipe, self.sampler, self._rewards = recipe, sampler, rewards
+        """leave: called by an attempt that will not sample any more."""
+        self.recipe, self.sampler, self._rewards, self._leave = recipe, sampler, rewards, leave
         self._end = mark_id(sampler.tokenizer, EOS)
 
     def attempts(self, draw: Draw, group: Group) -> list[Callable[[], Any]]:
@@ -162,7 +161,8 @@ class Rollouts:
             return _failed(group, "reward", f"{group.task}: {type(error).__name__}: {error}")
         sequences = sequences_of(trajectory)
         if not sequences:
-            return _failed(group, "sampler", f"{group.task}: no token was sampled")
+            why = f"{group.task}: what was sampled begins with a mark that only the format sets"
+            return _failed(group, "sampler", why)
         return Rollout(
             sequences, trajectory.score, reward.total, reward.parts, trajectory.sampled_tokens,
             len(trajectory.steps), trajectory.stop != "answer", trajectory.messages,
@@ -178,7 +178,8 @@ class Rollouts:
         try:
             return await work_on_task(self.sampler, draw.task, plan, tools=domain.tools)
         finally:
-            self.sampler.leave()
+            if self._leave is not None:
+                self._leave()
 
     def _rechecks(self, draw: Draw) -> bool:
         share = self.recipe.rollout.recheck_share

@@ -19,7 +19,9 @@ from speciale.engine.llm import model_folder
 from speciale.errors import TrainingError
 from speciale.model import load_model, save_model
 from speciale.model.checkpoint import load_state
+from speciale.rl.asynchronous import Asynchronous, half_of_the_cores
 from speciale.rl.batches import Batch, Source, Synchronous, sampler_core
+from speciale.rl.buffer import PREFIX
 from speciale.rl.draws import Draws
 from speciale.rl.evaluation import Evaluator
 from speciale.rl.learner import Learner
@@ -69,14 +71,17 @@ class Trainer:
             run.forget_samples(evaluated)
             empty = 0
             try:
-                if self.step == 0 and not run.state.exists():
-                    self._save()
+                if run.state.exists():
+                    source.restore(*self._waiting)
+                else:
+                    self._save(source)
                 if self._due() and self.step not in evaluated:
                     await self._evaluate(metrics, live)
                 while not self._finished():
                     begun = time.perf_counter()
                     batch = await source.collect()
-                    record = self._learn(batch)
+                    # On a thread of its own, so that sampling may go on meanwhile.
+                    record = await asyncio.to_thread(self._learn, batch)
                     mark = time.perf_counter()
                     await source.update(self.model)
                     record["phases"]["update"] = time.perf_counter() - mark
@@ -86,7 +91,7 @@ class Trainer:
                     record |= {"step": self.step, "seconds": self.seconds}
                     record["busy"] = batch.busy / max(spent, 1e-9)
                     metrics.step(record)
-                    self._save()
+                    self._save(source)
                     live.update(record)
                     for why in batch.errors:
                         live.say(why)
@@ -100,7 +105,8 @@ class Trainer:
 
     def _source(self) -> Source:
         parts = (self.recipe, self.model, self.tokenizer, self.draws, self.rewards, self.step)
-        source = Synchronous(*parts)
+        kind = Asynchronous if self.recipe.rollout.staleness else Synchronous
+        source = kind(*parts)
         paths = source.core.runner.paths
         if self.crossings is None:
             self.crossings = paths.crossings
@@ -117,6 +123,8 @@ class Trainer:
 
     def _learn(self, batch: Batch) -> dict[str, Any]:
         """Trains on a batch; its record, without what only the caller knows."""
+        if self.recipe.rollout.staleness:
+            torch.set_num_threads(half_of_the_cores())  # of this thread alone
         mark = time.perf_counter()
         figures = self.learner.step(batch.kept, self.step) if batch.kept else {}
         seconds = time.perf_counter() - mark
@@ -162,19 +170,24 @@ class Trainer:
                 f"pass@{row['k']} {row['passk']:.0%}"
             )
 
-    def _save(self) -> None:
-        tensors = {**self.model.state_dict(), **optimiser_tensors(self.learner.optimiser)}
+    def _save(self, source: Source) -> None:
+        buffer, waiting = source.state()
+        optimiser = optimiser_tensors(self.learner.optimiser)
         about = {
             "step": self.step,
             "seconds": self.seconds,
             "draws": self.draws.state(),
+            "waiting": waiting,
             "crossings": list((self.crossings or {}).items()),
         }
-        save_tensors(self.run.state, tensors, about)
+        save_tensors(self.run.state, {**self.model.state_dict(), **optimiser, **buffer}, about)
 
     def _restore(self) -> None:
         tensors, about = load_tensors(self.run.state)
-        weights = {n: t for n, t in tensors.items() if not n.startswith("optimiser.")}
+        others = ("optimiser.", PREFIX)
+        weights = {n: t for n, t in tensors.items() if not n.startswith(others)}
+        buffer = {n: t for n, t in tensors.items() if n.startswith(PREFIX)}
+        self._waiting = (buffer, about["waiting"])
         load_state(self.model, weights, str(self.run.state), _FOREIGN)
         restore_optimiser(self.learner.optimiser, tensors)
         self.step, self.seconds = about["step"], about["seconds"]

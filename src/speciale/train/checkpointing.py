@@ -55,7 +55,8 @@ def _checksum(about: dict[str, Any], tensors: dict[str, Tensor]) -> int:
     checksum = zlib.crc32(json.dumps(about).encode())
     for name, tensor in tensors.items():
         checksum = zlib.crc32(name.encode(), checksum)
-        checksum = zlib.crc32(tensor.reshape(-1).view(torch.uint8).numpy(), checksum)
+        if tensor.numel():  # an empty one has no bytes to look at
+            checksum = zlib.crc32(tensor.reshape(-1).view(torch.uint8).numpy(), checksum)
     return checksum
 
 

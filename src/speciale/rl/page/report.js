@@ -60,40 +60,44 @@ function sharedPrefix(samples) {
 // A conversation in turns, each a list of elements: an assistant's thinking, words and calls with
 // their results, or what else was said. The last thinking and the answer stand apart.
 function conversation(sample, from) {
+  const messages = sample.messages.slice(from).filter(isObject);
   const turns = [];
-  const results = new Map();
-  const messages = sample.messages.filter(isObject);
-  for (const message of messages) if (message.role === "tool") results.set(message.tool_call_id, message);
-  const paired = new Set();
   let thinking = null;
   let answer = null;
-  sample.messages.slice(from).filter(isObject).forEach((message, index, all) => {
-    const thought = words(message.reasoning_content);
+  messages.forEach((message, index) => {
     const said = content(message);
+    const thought = words(message.reasoning_content);
     const calls = Array.isArray(message.tool_calls) ? message.tool_calls : [];
-    if (message.role === "tool") {
-      if (paired.has(message)) return;
-      (turns.at(-1) ?? turns[turns.push([]) - 1]).push(piece("result", "Result", said));
-    } else if (message.role !== "assistant") {
-      turns.push([piece(message.role === "user" ? "user" : "system", words(message.role), said)]);
-    } else if (index === all.length - 1 && !calls.length) {
+    if (message.role === "tool" && turns.length) return; // shown with its call
+    if (message.role !== "assistant") {
+      turns.push([piece(message.role === "user" ? "user" : "system", words(message.role) || "?", said)]);
+    } else if (index === messages.length - 1 && !calls.length) {
       thinking = thought ? piece("thinking", "Thinking", thought) : null;
       answer = said ? piece("answer", "Answer", said, verdict(sample.score)) : null;
     } else {
       const shown = [];
       if (thought) shown.push(piece("thinking", "Thinking", thought));
       if (said) shown.push(piece("said", "Said", said));
-      for (const made of calls) {
-        shown.push(call(made));
-        const result = results.get(made?.id);
-        if (!result || paired.has(result)) continue;
-        paired.add(result);
-        shown.push(piece("result", "Result", content(result)));
-      }
-      turns.push(shown);
+      turns.push([...shown, ...answered(calls, resultsAfter(messages, index))]);
     }
   });
   return { turns, thinking, answer };
+}
+
+function resultsAfter(messages, index) {
+  const end = messages.findIndex((message, place) => place > index && message.role !== "tool");
+  return messages.slice(index + 1, end < 0 ? undefined : end);
+}
+
+// Each call and its result, which is known by the call's id; ids may come again in later turns.
+function answered(calls, results) {
+  const left = [...results];
+  const result = (message) => piece("result", "Result", content(message));
+  const pairs = calls.flatMap((made) => {
+    const place = left.findIndex((message) => message.tool_call_id === made?.id);
+    return place < 0 ? [call(made)] : [call(made), result(left.splice(place, 1)[0])];
+  });
+  return [...pairs, ...left.map(result)];
 }
 
 function head(sample) {

@@ -31,7 +31,8 @@ class RewardError(SpecialeError):
 
 
 class Component(Protocol):
-    """One part of a reward. `value` may raise anything: that is a RewardError to the caller."""
+    """One part of a reward. `value` may raise anything: that is a RewardError to the caller. What
+    computes for long does so outside of the event loop, where time limits reach it."""
 
     name: str
 
@@ -130,7 +131,7 @@ class Rewards:
             value = job.result()
             if isinstance(value, bool) or not isinstance(value, Real):
                 raise RewardError(name, f"it gave {value!r}, which is no number")
-            if not abs(value) < math.inf:
+            if not _is_finite(value):
                 raise RewardError(name, f"it gave {value}, which is not finite")
         for name, job in named:
             if not job.done():
@@ -142,6 +143,13 @@ class Rewards:
 
 async def _value(component: Component, task: Task, trajectory: Trajectory) -> float:
     return await component.value(task, trajectory)  # raises in here, also what is no coroutine
+
+
+def _is_finite(value: Real) -> bool:
+    try:
+        return math.isfinite(float(value))
+    except OverflowError:  # a whole number beyond all floats
+        return False
 
 
 def _look_at(job: asyncio.Future[float]) -> None:

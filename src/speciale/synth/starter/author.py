@@ -17,7 +17,7 @@ from speciale.synth.general.text import articles
 from speciale.synth.general.world import World
 from speciale.synth.starter.changes import CHANGES
 from speciale.synth.starter.lookups import LOOKUPS
-from speciale.synth.starter.pattern import ALL, ONE, Pattern, Question
+from speciale.synth.starter.pattern import HELPERS, Pattern, Question
 from speciale.synth.starter.searches import SEARCHES
 from speciale.synth.starter.sums import SUMS
 from speciale.synth.work import Rejected
@@ -109,17 +109,17 @@ def _task(question: Question, pattern: Pattern, held_out: str) -> TaskFiles:
             "split": "heldout" if held_out else split_of("synth", prompt),
             "unseen": held_out,
             "thoughts": list(question.thoughts),
+            "results": "plain",  # of calls: words, whole numbers, lists of them
         },
     )
     solve = "def solve(tools):\n" + _indented(question.solve)
-    tests = verify(
-        f"{pattern.about}", question.check, ONE, ALL, writes=question.writes
-    )  # fmt: skip
+    helpers = [text for name, text in HELPERS.items() if f"{name}(" in question.check]
+    check = verify(pattern.about, question.check, *helpers, writes=question.writes)
     return TaskFiles(
         about,
         {
             "solution.py": solution("By calls and sums alone.", solve).encode(),
-            "verify.py": tests.encode(),
+            "verify.py": check.encode(),
         },
     )
 

@@ -16,8 +16,9 @@ from speciale.synth.starter.pattern import Domain, Pattern, Question, check_numb
 def move(world: World, domain: Domain) -> Iterator[Question]:
     rng, table, noun = world.rng, domain["table"], domain["noun"]
     where, put = domain["where"], domain["put"]
-    names, places = rng.sample(domain["items"], 16), words.numbers(rng, 9)
-    at = {name: rng.choice(places) for name in names}
+    names, places = rng.sample(domain["items"], 16), words.numbers(rng, 12)
+    spread = [*places, *rng.sample(places, 4)]  # none is empty
+    at = dict(zip(names, rng.sample(spread, len(spread))))
     rows = [{"name": name, "n": n} for name, n in at.items()]
     columns = {"name": "TEXT PRIMARY KEY", "n": "INTEGER NOT NULL"}
     world.tables.append(Table(table, columns, rows))
@@ -51,19 +52,20 @@ if dict(after.execute("SELECT name, n FROM {table}").fetchall()) != now:
         )
 
     for _ in range(40):
-        one, other, third, goal = rng.sample(names, 4)
-        n = at[goal]
-        same = rng.choice((f"where {goal} is", f"in the {noun} of {goal}"))
-        for level, moved in ((1, [one]), (2, [one, other]), (3, [one, other, third])):
+        for level in (1, 2, 3):
+            goal, *moved = rng.sample(names, level + 1)
+            n = at[goal]
             if n in [at[name] for name in moved]:
                 continue
+            same = rng.choice((f"where {goal} is", f"in the {noun} of {goal}"))
             yield question(
-                level, f"Put {words.together(moved) if level > 1 else one} {same}. Which {noun}?",
+                level, f"Put {words.together(moved)} {same}. Which {noun}?",
                 [f'n = tools.{where}(name="{goal}")',
                  *(f'tools.{put}(name="{name}", n=n)' for name in moved), "return n"],
                 dict.fromkeys(moved, goal),
                 [f"{noun} of {goal}", *(f"{name} to {n}" for name in moved), ""],
             )  # fmt: skip
+        one, other = rng.sample(names, 2)
         if at[one] != at[other]:
             yield question(
                 3, f"Let {one} and {other} change places. Which {noun} has {one} now?",
@@ -78,7 +80,7 @@ if dict(after.execute("SELECT name, n FROM {table}").fetchall()) != now:
 
 def refill(world: World, domain: Domain) -> Iterator[Question]:
     rng, table, stock, order = world.rng, domain["table"], domain["stock"], domain["order"]
-    have = {name: rng.randint(1, 9) for name in rng.sample(domain["items"], 16)}
+    have = {name: rng.randint(1, 9) for name in rng.sample(domain["items"], 12)}
     rows = [{"name": name, "n": n} for name, n in have.items()]
     columns = {"name": "TEXT PRIMARY KEY", "n": "INTEGER NOT NULL"}
     world.tables.append(Table(table, columns, rows))

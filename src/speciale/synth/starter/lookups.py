@@ -12,8 +12,15 @@ from typing import Any
 from speciale.synth.general.text import fill
 from speciale.synth.general.world import Table, World
 from speciale.synth.starter import words
-from speciale.synth.starter.pattern import Domain, Pattern, Question, check_number, check_word
-from speciale.synth.starter.pattern import look_up, tool
+from speciale.synth.starter.pattern import (
+    Domain,
+    Pattern,
+    Question,
+    check_number,
+    check_word,
+    look_up,
+    tool,
+)
 
 
 def chain(world: World, domain: Domain) -> Iterator[Question]:

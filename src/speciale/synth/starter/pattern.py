@@ -56,7 +56,7 @@ class Pattern:
 
 
 _ONE = '''
-def _one(db, sql: str, *keys):
+def _one(db: sqlite3.Connection, sql: str, *keys):
     """The value of the only row of a query."""
     row = db.execute(sql, keys).fetchone()
     if row is None:
@@ -65,7 +65,7 @@ def _one(db, sql: str, *keys):
 '''
 
 _ALL = '''
-def _all(db, sql: str, *keys) -> list:
+def _all(db: sqlite3.Connection, sql: str, *keys) -> list:
     """The first values of the rows of a query."""
     rows = db.execute(sql, keys).fetchall()
     if not rows:
@@ -74,15 +74,13 @@ def _all(db, sql: str, *keys) -> list:
 '''
 
 _TOOL = '''
-def $name(db, $parameters) -> $gives:
+def $name(db: sqlite3.Connection, $parameters) -> $gives:
     """$doc"""
     $body
 '''
 
 
-def tool(
-    world: World, name: str, doc: str, body: str, gives: str = "int", /, **takes: str
-) -> None:
+def tool(world: World, name: str, doc: str, body: str, gives: str = "int", /, **takes: str) -> None:
     """A tool with the given body; `takes`: the types of its parameters by name."""
     parameters = ", ".join(f"{key}: {kind}" for key, kind in takes.items())
     for helper, text in (("_one", _ONE), ("_all", _ALL)):
@@ -101,26 +99,30 @@ def look_up(
 
 def check_number(working: str) -> str:
     """The body of a verifier: `working` finds `right` in the database `before`."""
-    return _CHECK_NUMBER + fill(working) + _CHECK
+    return _NUMBER + fill(working) + _SAME
 
 
 def check_word(working: str) -> str:
-    return fill(working) + _CHECK
+    """Likewise, for a word."""
+    return fill(working) + _SAME
 
 
-_CHECK_NUMBER = """if not whole_number(answer):
+_NUMBER = """if not whole_number(answer):
     return "The answer must be one whole number."
 """
-_CHECK = """if answer != right:
+_SAME = """if answer != right:
     return "It is another one."
 """
-ONE = '''
+# What verifiers use, by name.
+HELPERS = {
+    "one": '''
 def one(db, sql, *keys):
     """The value of a query's first row."""
     return db.execute(sql, keys).fetchone()[0]
-'''
-ALL = '''
+''',
+    "every": '''
 def every(db, sql, *keys):
     """The first values of a query's rows."""
     return [row[0] for row in db.execute(sql, keys)]
-'''
+''',
+}

@@ -32,14 +32,14 @@ def hunt(world: World, domain: Domain) -> Iterator[Question]:
     world.tables.append(Table(table, columns, rows))
     look_up(world, many, f"Numbers of the {many} there.", _LIST(table), "list", place="str")
     tool(
-        world, look, f"Tells {kind} and {attr} of a {noun}.",
+        world, look, f"{kind.capitalize()} and {attr} of a {noun}.",
         f"""
         row = db.execute("SELECT {kind}, {attr} FROM {table} WHERE n = ?", (n,)).fetchone()
         if row is None:
             raise ValueError(f"there is no {{n}}")
-        return {{"{kind}": row[0], "{attr}": row[1]}}
+        return list(row)
         """,
-        "dict", n="int",
+        "list", n="int",
     )  # fmt: skip
     for place in rng.sample(places, len(places)):
         there = [row for row in rows if row["place"] == place]
@@ -53,9 +53,9 @@ def hunt(world: World, domain: Domain) -> Iterator[Question]:
                 fill(
                     """
                     for n in tools.$many(place="$place"):
-                        row = tools.$look(n=n)
-                        if row["$kind"] == "$value":
-                            return row["$attr"]
+                        $kind, $attr = tools.$look(n=n)
+                        if $kind == "$value":
+                            return $attr
                     """,
                     many=many, look=look, place=place, kind=kind, value=row[kind], attr=attr,
                 ),
@@ -171,9 +171,9 @@ def slot(world: World, domain: Domain) -> Iterator[Question]:
             if right == 1 or sum(had.count(n) == 1 for n in low) < level + 1:
                 continue
             listed = ", ".join(f'"{name}"' for name in asked)
-            working = f"""
+            working = """
 first = 1
-while first in {{}}:
+while first in {}:
     first += 1
 """
             yield Question(

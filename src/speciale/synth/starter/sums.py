@@ -86,9 +86,9 @@ def convert(world: World, domain: Domain) -> Iterator[Question]:
         row = db.execute("SELECT n, of FROM sizes WHERE unit = ?", (unit,)).fetchone()
         if row is None:
             raise ValueError(f"there is no {unit}")
-        return {"n": row[0], "of": row[1]}
+        return list(row)
         """,
-        "dict", unit="str",
+        "list", unit="str",
     )  # fmt: skip
     _calculator(world, times)
     look = 'one(before, "SELECT n FROM sizes WHERE unit = ?", "{}")'.format
@@ -100,7 +100,7 @@ def convert(world: World, domain: Domain) -> Iterator[Question]:
         if count != n:
             yield Question(
                 1, rng.choice(ask).format(below, count, above),
-                f'x = tools.{holds}(unit="{above}")["n"]\nreturn tools.{times}(x={count}, y=x)',
+                f'x, of = tools.{holds}(unit="{above}")\nreturn tools.{times}(x={count}, y=x)',
                 check_number(f"right = {count} * {look(above)}"),
                 [f"{below} in {above}", f"{count} * {n}", ""],
             )  # fmt: skip
@@ -121,10 +121,9 @@ def convert(world: World, domain: Domain) -> Iterator[Question]:
 
 
 _CONVERT = """
-row = tools.$holds(unit="$big")
-x = row["n"]
+x, of = tools.$holds(unit="$big")
 $more
-y = tools.$holds(unit=row["of"])["n"]
+y, of = tools.$holds(unit=of)
 return tools.$times(x=x, y=y)
 """
 

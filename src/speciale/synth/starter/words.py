@@ -63,5 +63,7 @@ def numbers(rng: Random, count: int) -> list[int]:
 
 
 def together(names: list[str]) -> str:
-    """ "Ann and Bob", "Ann, Bob and Cid"."""
+    """ "Ann", "Ann and Bob", "Ann, Bob and Cid"."""
+    if len(names) == 1:
+        return names[0]
     return f"{', '.join(names[:-1])} and {names[-1]}"

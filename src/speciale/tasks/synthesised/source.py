@@ -16,9 +16,10 @@ from typing import Any
 from speciale.errors import DataError
 from speciale.sandbox import Sandbox
 from speciale.tasks.environment import Environment
-from speciale.tasks.problem import split_of
+from speciale.tasks.problem import SPLITS, split_of
 from speciale.tasks.synthesised.attempts import answer_of, calls_of
-from speciale.tasks.synthesised.family import GATES, Family, read_family
+from speciale.tasks.synthesised.family import GATES, Family, TaskFiles, read_family
+from speciale.tasks.synthesised.pool import PooledFamily, WorldPool
 from speciale.tasks.synthesised.processes import Broke, roleplayer
 from speciale.tasks.synthesised.signatures import tools_of
 from speciale.tasks.synthesised.world import (
@@ -35,9 +36,15 @@ FAMILIES = "families"  # the folder of a store that holds those which were accep
 
 
 def synthesised_tasks(
-    folder: str, seed: int, level: int | None, split: str | None, sandbox: Sandbox | None
+    folder: str,
+    seed: int,
+    level: int | None,
+    split: str | None,
+    sandbox: Sandbox | None,
+    pool: WorldPool | None = None,
 ) -> Iterator[Task]:
-    """Accepted tasks of a store, in an order by `seed`."""
+    """Accepted tasks of a store, in an order by `seed`. pool: warm worlds for many attempts, in the
+    place of processes of each one's own."""
     root = Path(folder) / FAMILIES
     if not root.is_dir():
         raise DataError(
@@ -45,19 +52,31 @@ def synthesised_tasks(
         )
     families = sorted(path for path in root.iterdir() if path.is_dir())
     Random(seed).shuffle(families)
-    return _tasks(families, f"synth:{folder}", level, split, sandbox)
+    return _tasks(families, f"synth:{folder}", level, split, sandbox, pool)
 
 
 def _tasks(
-    families: list[Path], source: str, level: int | None, split: str | None, sandbox: Sandbox | None
+    families: list[Path],
+    source: str,
+    level: int | None,
+    split: str | None,
+    sandbox: Sandbox | None,
+    pool: WorldPool | None,
 ) -> Iterator[Task]:
     for path in families:
-        family, accepted = read_family(path), _accepted(path)
+        family, accepted = read_family(path), accepted_in(path)
         for number, task in family.tasks.items():
             if number not in accepted or level not in (None, task.about.level):
                 continue
-            if split in (None, split_of("synth", task.about.prompt)):
-                yield family_task(family, number, source, sandbox, accepted[number])
+            if split in (None, split_of_task(task)):
+                yield family_task(family, number, source, sandbox, accepted[number], pool)
+
+
+def split_of_task(task: TaskFiles) -> str:
+    """The split that its author gave it, such as that of an environment which is held out whole;
+    else by its prompt."""
+    given = task.about.metadata.get("split")
+    return given if given in SPLITS else split_of("synth", task.about.prompt)
 
 
 def family_task(
@@ -66,23 +85,27 @@ def family_task(
     source: str = "synth",
     sandbox: Sandbox | None = None,
     answer: Any = None,
+    pool: WorldPool | None = None,
 ) -> Task:
-    """One task of a family. DataError where its files are bad."""
+    """One task of a family, with a `pool` as above. DataError where its files are bad."""
     if family.about.kind == "code":
         from speciale.tasks.synthesised.repository.task import repository_task
 
         return repository_task(family, number, source, sandbox)
     task = family.tasks[number]
+    warm = None if pool is None else pool.family(family)
 
     @asynccontextmanager
     async def opened() -> AsyncIterator[Environment]:
-        async with open_world(family, sandbox) as world:
+        async with open_world(family, sandbox) if warm is None else warm.environment() as world:
             yield world
 
     async def verify(attempt: Attempt) -> Verdict:
-        return await _verdict(family, number, attempt, sandbox)
+        return await _verdict(family, number, attempt, sandbox, warm)
 
     kept: dict[str, Any] = {"category": family.about.category, "kind": family.about.kind}
+    if "unseen" in task.about.metadata:  # what of its environment is never trained on
+        kept["unseen"] = task.about.metadata["unseen"]
     has_tools = TOOLS in family.files
     if family.about.kind == "interpreter":
         kept["files"] = {
@@ -104,7 +127,11 @@ def family_task(
 
 
 async def _verdict(
-    family: Family, number: str, attempt: Attempt, sandbox: Sandbox | None
+    family: Family,
+    number: str,
+    attempt: Attempt,
+    sandbox: Sandbox | None,
+    warm: PooledFamily | None,
 ) -> Verdict:
     task = family.tasks[number]
     is_text = task.about.answer_schema.get("type") == "string"
@@ -112,11 +139,16 @@ async def _verdict(
     files = verifier_files(family, {number: task})
     try:
         state = State()
-        if TOOLS in family.files:
-            async with open_world(family, sandbox) as world:
-                state = await replay(world, calls_of(attempt))
-        async with roleplayer("verifier", files, sandbox) as verifier:
-            (ruling, *_), _ = await rule(verifier, f"{number}.py", [answer], state)
+        if warm is not None:
+            if TOOLS in family.files:
+                state = await warm.state(calls_of(attempt))
+            ruling = await warm.rule(number, answer, state)
+        else:
+            if TOOLS in family.files:
+                async with open_world(family, sandbox) as world:
+                    state = await replay(world, calls_of(attempt))
+            async with roleplayer("verifier", files, sandbox) as verifier:
+                (ruling, *_), _ = await rule(verifier, f"{number}.py", [answer], state)
     except Broke as error:
         return Verdict(0.0, (f"{error}.",))
     if ruling.accepted:
@@ -124,7 +156,7 @@ async def _verdict(
     return Verdict(0.0, (ruling.reason or "The verifier refuses the answer.",))
 
 
-def _accepted(folder: Path) -> dict[str, Any]:
+def accepted_in(folder: Path) -> dict[str, Any]:
     """The accepted tasks by number, with the answer that their solution gave."""
     try:
         tasks = json.loads((folder / GATES).read_bytes())["tasks"]

@@ -98,10 +98,7 @@ class World:
 
     async def call(self, name: str, arguments: Mapping[str, Any]) -> Result:
         async with self._one:
-            made = await self.make(name, arguments)
-        if made.error is not None:
-            return Result(f"Error: {made.error}", error=True)
-        return Result(json.dumps(made.value, ensure_ascii=False))
+            return result_of(await self.make(name, arguments))
 
     async def state(self) -> State:
         if not self.player.open:
@@ -114,6 +111,13 @@ class World:
         for what in reply.get("tried") or ():
             if str(what) not in self.tried:
                 self.tried.append(str(what))
+
+
+def result_of(call: Call) -> Result:
+    """What a call gave, as a model reads it."""
+    if call.error is not None:
+        return Result(f"Error: {call.error}", error=True)
+    return Result(json.dumps(call.value, ensure_ascii=False))
 
 
 @asynccontextmanager

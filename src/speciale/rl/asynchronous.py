@@ -1,0 +1,143 @@
+"""Asynchronous sampling with bounded staleness: the engine samples while the trainer learns.
+
+V3.2 report, 3.1 (stale data is why off-policy masking exists); AReaL, arXiv 2505.24298, 5: groups
+are begun as long as their weights can be at most `staleness` steps old when their turn comes, and a
+new one when one ends; what is under way goes on over new weights, each token with its version.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from speciale.agents.embedded import EmbeddedSampler
+from speciale.engine.core import Core
+from speciale.engine.engine import Engine
+from speciale.model import Transformer
+from speciale.rl.batches import Batch, sampler_core, sampler_weights, settle, wanted
+from speciale.rl.buffer import pack, unpack
+from speciale.rl.draws import Draw, Draws
+from speciale.rl.recipe import Recipe
+from speciale.rl.rewards.component import Rewards
+from speciale.rl.rollouts import Group, Rollouts, new_group
+
+
+def half_of_the_cores() -> int:
+    """For sampler and trainer each, where they work at the same time."""
+    return max(1, len(os.sched_getaffinity(0)) // 2)
+
+
+class Asynchronous:
+    """Groups under way and groups that wait for their turn; both are in its state."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        model: Transformer,
+        tokenizer: Tokenizer,
+        draws: Draws,
+        rewards: dict[str, Rewards],
+        version: int,
+    ) -> None:
+        self._settings, self._draws = recipe.rollout, draws
+        self.core: Core = sampler_core(model, recipe.rollout, version)
+        self._engine = Engine(self.core, threads=half_of_the_cores())
+        self._rollouts = Rollouts(
+            recipe, EmbeddedSampler(self._engine, tokenizer=tokenizer), rewards
+        )
+        self._version = self._first = version
+        self._begun = 0  # groups of this process that were not dropped again
+        self._tasks: dict[asyncio.Task, Draw] = {}
+        self._ready: list[Group] = []  # that can be learnt from, in the order of their ends
+        self._news: list[Group] = []  # all that ended since the last batch
+        self._ended = asyncio.Event()
+        self._fault: BaseException | None = None
+
+    async def collect(self) -> Batch:
+        batch, begun, busy = Batch(), time.perf_counter(), self._engine.busy
+        most = int(self._settings.groups * self._settings.most_draws)
+        while len(batch.kept) < self._settings.groups:
+            self._refill()
+            while self._ready and len(batch.kept) < self._settings.groups:
+                group = self._ready.pop(0)
+                if self._version - oldest(group) > self._settings.staleness:
+                    batch.stale += 1
+                    self._begun -= 1
+                else:
+                    batch.kept.append(group)
+            if len(batch.kept) == self._settings.groups or len(self._news) >= most:
+                break
+            self._refill()
+            await self._ended.wait()
+            self._ended.clear()
+            if self._fault is not None:
+                raise self._fault
+        batch.drawn, self._news = self._news, []
+        batch.busy = self._engine.busy - busy
+        batch.seconds = time.perf_counter() - begun
+        return batch
+
+    async def update(self, model: Transformer) -> None:
+        tensors = {name: t.clone() for name, t in sampler_weights(model, self._settings).items()}
+        await self._engine.update_weights(tensors, self._settings.recompute)
+        self._version += 1
+        self._refill()
+
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._engine.close()
+
+    def _refill(self) -> None:
+        """Begins groups up to the bound: those not consumed yet must find their turn within
+        `staleness` steps of the weights that they begin with."""
+        turns = self._version - self._first + 1 + self._settings.staleness
+        while self._begun < turns * self._settings.groups and self._fault is None:
+            self._begin(self._draws.next())
+
+    def _begin(self, draw: Draw) -> None:
+        self._begun += 1
+        task = asyncio.create_task(self._group(draw))
+        self._tasks[task] = draw
+        task.add_done_callback(self._tasks.pop)
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """(tensors, JSON): the groups that wait, and the draws that are under way."""
+        tensors, groups = pack(self._ready)
+        under_way = [draw.mark for draw in self._tasks.values()]
+        return tensors, {"ready": groups, "under_way": sorted(under_way)}
+
+    def restore(self, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
+        """Goes on from a state: what was under way begins again, with the weights of now."""
+        self._ready = unpack(tensors, state["ready"])
+        self._begun = len(self._ready)
+        for mark in state["under_way"]:
+            self._begin(self._draws.again(mark))
+
+    async def _group(self, draw: Draw) -> None:
+        group = new_group(draw)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for attempt in self._rollouts.attempts(draw, group):
+                    tasks.create_task(attempt())
+        except* Exception as errors:
+            self._fault = errors.exceptions[0]
+        settle(group, draw, self._draws)
+        self._news.append(group)
+        if wanted(group, self._settings):
+            self._ready.append(group)
+        else:
+            self._begun -= 1
+        self._ended.set()
+
+
+def oldest(group: Group) -> int:
+    """The version of the weights behind its oldest token."""
+    return min(rollout.oldest for rollout in group.rollouts)
