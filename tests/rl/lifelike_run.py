@@ -51,6 +51,7 @@ def step_record(step):
         "rate": {"sampled": about(4100, 0.05), "trained": about(5200, 0.05)},
         "phases": {"rollout": about(1.2), "train": about(0.9), "evaluate": 0.0, "update": 0.02},
         "busy": min(1.0, about(0.71)), "lr": 2e-4 * min(1, step / 10), "grad_norm": about(0.3, 0.3),
+        "gap_free_routing": {"mean": about(2e-3), "max": about(0.2), "kl": about(1e-5)},
     }  # fmt: skip
 
 

@@ -64,11 +64,12 @@ def test_a_whole_run_shows_every_curve(whole):
         "pass@1, environments trained on", "pass@8, environments never trained on",
         "Reward by component", "Score by domain", "Sampled tokens of an attempt", "Entropy",
         "Clipped and masked", "KL from the reference", "Gap of sampler and trainer", "Staleness",
-        "Routing agreement", "Tokens a second by phase", "Time of a step by phase", "Sampler busy",
+        "Gap without Keep Routing", "Routing agreement",
+        "Tokens a second by phase", "Time of a step by phase", "Sampler busy",
         *(f"{source} ({domain})" for domain, sources in DOMAINS.items() for source in sources),
     ):  # fmt: skip
         assert title in whole.text
-    assert whole.tags.count("svg") == 31 == whole.tags.count("figure")
+    assert whole.tags.count("svg") == 32 == whole.tags.count("figure")
     ids = [value for name, value in whole.attributes if name == "id"]
     assert len(ids) == len(set(ids))
     assert "25.9 % → 54.6 % +28.7 points" in whole.text

@@ -17,11 +17,11 @@ from speciale.train.checkpointing import (
     restore_optimiser,
     save_tensors,
 )
-from speciale.train.loop import run_stage, stage_model
+from speciale.train.loop import StagePlan, run_stage
 from speciale.train.optimiser import build_optimiser
 from speciale.train.recipe import read_recipe
 from speciale.train.run import Run
-from speciale.train.stages import StagePlan
+from speciale.train.stages import stage_model, start_of
 
 ADVICE = "delete it and run the same command again"
 
@@ -168,8 +168,11 @@ def test_a_full_disk_keeps_the_checkpoint_that_was_there(checkpoint, monkeypatch
     assert load_tensors(checkpoint)[1] == {"step": 8}
 
 
-def plan(stage):
-    return StagePlan(stage, batch=None, losses=None, validate=None)
+def plan(run, stage):
+    settings, start = run.recipe.stage(stage), start_of(run, stage)
+    return StagePlan(
+        stage, settings, 16, start, batch=None, losses=None, validate=None, valid_every=1
+    )
 
 
 def test_a_checkpoint_of_another_model_is_refused_by_name(tmp_path, recipe):
@@ -180,7 +183,7 @@ def test_a_checkpoint_of_another_model_is_refused_by_name(tmp_path, recipe):
         save_tensors(path, wrong, {"stage": "pretrain", "step": 1, "seconds": 1.0})
     for path in (run.partial("warmup"), run.finished("pretrain")):
         with pytest.raises(CheckpointError) as caught:
-            run_stage(run, plan("warmup"), peak_gflops=1.0)
+            run_stage(run, run.config, plan(run, "warmup"), peak_gflops=1.0)
         text = str(caught.value)
         assert text.startswith(f"{path}: ")
         assert "has shape" in text

@@ -19,10 +19,9 @@ from speciale.engine.params import SamplingParams
 from speciale.files import write_atomic
 from speciale.model import Transformer
 from speciale.tasks import Problem, docstring_questions, problems, score
-from speciale.train.loop import stage_model
 from speciale.train.progress import Task, task
 from speciale.train.run import Run
-from speciale.train.stages import valid_loss
+from speciale.train.stages import stage_model, valid_loss
 
 _SAMPLES_PER_FAMILY = 1
 _MODES = ("chat", "thinking")

@@ -9,12 +9,11 @@ from speciale.chat.tokenizer import save_tokenizer
 from speciale.evals.report import write_report
 from speciale.evals.results import evaluate
 from speciale.model import save_model
-from speciale.train.loop import stage_model
 from speciale.train.prepare import prepare
 from speciale.train.progress import console, task
 from speciale.train.recipe import STAGES, Recipe
 from speciale.train.run import Run
-from speciale.train.stages import train_stage
+from speciale.train.stages import stage_model, train_stage
 
 
 def speedrun(folder: Path, recipe: Recipe, command: str) -> Path:

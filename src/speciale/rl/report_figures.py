@@ -97,6 +97,7 @@ def lengths(records: Records) -> list[Figure]:
 
 def stability(records: Records) -> list[Figure]:
     gap = {"gap/mean": "mean", "gap/max": "largest", "gap/kl": "KL"}
+    free = {key.replace("gap/", "routing/"): words for key, words in gap.items()}
     return _present(
         _named(records, "entropy", "Entropy", {"entropy": "entropy"}, Axes("nats", smooth=True)),
         _named(records, "clip", "Clipped and masked",
@@ -107,6 +108,9 @@ def stability(records: Records) -> list[Figure]:
                Axes("nats a token", "auto", smooth=True)),
         _named(records, "gap", "Gap of sampler and trainer", gap, Axes("nats", "auto"),
                "Between the log-probabilities of the sampled tokens."),
+        _named(records, "gap-free", "Gap without Keep Routing",
+               {f"gap_free_{key}": words for key, words in free.items()}, Axes("nats", "auto"),
+               "The same with the routing of the trainer's own router."),
         _named(records, "routing", "Routing agreement", {"routing_agreement": "agreement"},
                Axes(scale="percent", smooth=True),
                "Experts that the trainer's router would pick as the sampler's did."),

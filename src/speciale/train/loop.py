@@ -11,13 +11,16 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from speciale.errors import CheckpointError, TrainingError
+from speciale.errors import TrainingError
 from speciale.model import Transformer
 from speciale.model.checkpoint import load_state
+from speciale.model.config import ModelConfig
 from speciale.model.moe import Moe
 from speciale.train.checkpointing import (
     load_tensors,
@@ -35,12 +38,23 @@ from speciale.train.optimiser import (
     main_parameters,
 )
 from speciale.train.progress import task
-from speciale.train.recipe import STAGES, StageName
-from speciale.train.run import Run
+from speciale.train.recipe import Stage, StageName
 
 _CHECKPOINT_EVERY = 20.0  # seconds
 _LOG_EVERY = 10  # steps
-_FOREIGN = "it is of another model: delete it and run the same command again"
+FOREIGN = "it is of another model: delete it and run the same command again"
+
+
+class StagedRun(Protocol):
+    """A run's folder (folder.py) that knows where a stage's weights lie."""
+
+    def finished(self, stage: StageName) -> Path: ...
+
+    def partial(self, stage: StageName) -> Path: ...
+
+    def forget(self, stage: StageName, after_step: int) -> None: ...
+
+    def log(self, **record: Any) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -48,45 +62,49 @@ class StagePlan:
     """What makes one stage differ from another."""
 
     name: StageName
+    settings: Stage
+    context: int  # tokens of a row
+    start: Callable[[Transformer], None]  # puts the weights in place that it begins with
     batch: Callable[[int], Batch]  # step -> batch, a pure function
     losses: Callable[[Transformer, Batch], Losses]
     validate: Callable[[Transformer], dict]  # extra facts every `valid_every` steps
+    valid_every: int
     indexer_only: bool = False
 
 
-def run_stage(run: Run, plan: StagePlan, peak_gflops: float) -> None:
-    """Runs one stage from the end of the stage before it, or from its own last checkpoint.
+def run_stage(run: StagedRun, config: ModelConfig, plan: StagePlan, peak_gflops: float) -> None:
+    """Runs one stage from where it starts, or from its own last checkpoint.
 
     Raises TrainingError where the loss stops being finite, CheckpointError for what it reads.
     """
     if run.finished(plan.name).exists():
         return
-    settings = run.recipe.stage(plan.name)
-    model = Transformer(run.config)
+    settings = plan.settings
+    model = Transformer(config)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(not plan.indexer_only or ".indexer." in name)
     groups = [g for g in (main_parameters(model), indexer_parameters(model)) if g[0].requires_grad]
     optimiser = build_optimiser([p for group in groups for p in group], settings)
-    first, spent = _restore(run, plan.name, model, optimiser)
+    first, spent = _restore(run, plan, model, optimiser)
     run.forget(plan.name, after_step=first)
-    tokens_per_step = settings.batch_size * run.recipe.data.context
+    tokens_per_step = settings.batch_size * plan.context
     uses_mtp = plan.indexer_only or settings.mtp_weight > 0
-    flops = training_flops(run.config, plan.name, run.recipe.data.context, uses_mtp)
+    flops = training_flops(config, plan.name, plan.context, uses_mtp)
 
     start = last_save = last_log = time.monotonic()
     load_sum: list[Tensor] = []
     with task(plan.name, settings.steps, first) as progress:
         for step in range(first, settings.steps):
             losses = plan.losses(model, plan.batch(step))
-            _check_finite(run, plan.name, step + 1, losses.parts)
+            _check_finite(plan, step + 1, losses.parts)
             losses.total.backward()
             norm = sum(float(nn.utils.clip_grad_norm_(g, settings.gradient_clip)) for g in groups)
-            _check_finite(run, plan.name, step + 1, {"the gradient norm": norm})
+            _check_finite(plan, step + 1, {"the gradient norm": norm})
             for group in optimiser.param_groups:
                 group["lr"] = learning_rate(settings, step)
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
-            loads = [_load(ids, run.config.n_routed_experts) for ids in losses.routing]
+            loads = [_load(ids, config.n_routed_experts) for ids in losses.routing]
             if not plan.indexer_only:
                 _rebalance(model, loads, settings.bias_speed)
             load_sum = [a + b for a, b in zip(load_sum, loads)] if load_sum else loads
@@ -117,8 +135,8 @@ def run_stage(run: Run, plan: StagePlan, peak_gflops: float) -> None:
                 progress.advance(done - progress.done, text)
             saves = now - last_save > _CHECKPOINT_EVERY and done < settings.steps
             if saves or done == settings.steps:
-                _check_finite(run, plan.name, done, {"the largest weight": _largest(model)})
-            if done % run.recipe.evaluation.valid_every == 0 or done == settings.steps:
+                _check_finite(plan, done, {"the largest weight": _largest(model)})
+            if done % plan.valid_every == 0 or done == settings.steps:
                 facts = plan.validate(model)
                 run.log(kind="valid", stage=plan.name, step=done, **facts)
             if saves:
@@ -140,49 +158,23 @@ def run_stage(run: Run, plan: StagePlan, peak_gflops: float) -> None:
     run.partial(plan.name).unlink(missing_ok=True)
 
 
-def stage_model(run: Run, stage: StageName) -> Transformer:
-    """The model at the end of a finished stage."""
-    model = Transformer(run.config)
-    tensors, _ = load_tensors(run.finished(stage))
-    load_state(model, tensors, str(run.finished(stage)), _FOREIGN)
-    return model.eval()
-
-
 def _restore(
-    run: Run, stage: StageName, model: Transformer, optimiser: torch.optim.Optimizer
+    run: StagedRun, plan: StagePlan, model: Transformer, optimiser: torch.optim.Optimizer
 ) -> tuple[int, float]:
     """Loads where to start; returns the steps done and the seconds they took."""
-    partial = run.partial(stage)
-    if partial.exists():
-        tensors, about = load_tensors(partial)
-        weights = {n: t for n, t in tensors.items() if not n.startswith("optimiser.")}
-        load_state(model, weights, str(partial), _FOREIGN)
-        restore_optimiser(optimiser, tensors)
-        return about["step"], about["seconds"]
-    before = check_order(run, stage)
-    if before is None:
-        model.initialise(run.recipe.seed)
+    partial = run.partial(plan.name)
+    if not partial.exists():
+        plan.start(model)
         return 0, 0.0
-    tensors, _ = load_tensors(run.finished(before))
-    load_state(model, tensors, str(run.finished(before)), _FOREIGN)
-    return 0, 0.0
-
-
-def check_order(run: Run, stage: StageName) -> StageName | None:
-    """The stage that this one continues; CheckpointError where the run has not finished it."""
-    if stage == STAGES[0]:
-        return None
-    before = STAGES[STAGES.index(stage) - 1]
-    if not run.finished(before).exists() and not run.partial(stage).exists():
-        raise CheckpointError(
-            f"stage {stage!r} continues {before!r}, which {run.folder} has not finished: "
-            f"run `speciale train {before}` first"
-        )
-    return before
+    tensors, about = load_tensors(partial)
+    weights = {n: t for n, t in tensors.items() if not n.startswith("optimiser.")}
+    load_state(model, weights, str(partial), FOREIGN)
+    restore_optimiser(optimiser, tensors)
+    return about["step"], about["seconds"]
 
 
 def _save(
-    run: Run,
+    run: StagedRun,
     stage: StageName,
     model: Transformer,
     optimiser: torch.optim.Optimizer,
@@ -193,14 +185,14 @@ def _save(
     save_tensors(run.partial(stage), tensors, {"stage": stage, "step": step, "seconds": seconds})
 
 
-def _check_finite(run: Run, stage: StageName, step: int, values: dict[str, float]) -> None:
+def _check_finite(plan: StagePlan, step: int, values: dict[str, float]) -> None:
     """Before the values go into a step or a checkpoint, so that the last one stays good."""
     for what, value in values.items():
         if not math.isfinite(value):
             raise TrainingError(
-                f"{what} became {value} in stage {stage!r} at step {step}: lower "
-                f"{stage}.learning_rate (now {run.recipe.stage(stage).learning_rate}) in the "
-                "recipe and start a new run; the last good checkpoint was kept"
+                f"{what} became {value} in stage {plan.name!r} at step {step}: lower "
+                f"{plan.name}.learning_rate (now {plan.settings.learning_rate}) in the recipe and "
+                "start a new run; the last good checkpoint was kept"
             )
 
 

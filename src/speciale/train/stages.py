@@ -10,13 +10,16 @@ from collections.abc import Callable
 
 import torch
 
+from speciale.errors import CheckpointError
 from speciale.model import Trace, Transformer
+from speciale.model.checkpoint import load_state
 from speciale.model.context import Attention
+from speciale.train.checkpointing import load_tensors
 from speciale.train.conversations import PackedConversations
 from speciale.train.indexer_kl import indexer_recall
-from speciale.train.loop import StagePlan, check_order, run_stage
+from speciale.train.loop import FOREIGN, StagePlan, run_stage
 from speciale.train.machine import measure_peak_gflops
-from speciale.train.objective import Batch, language_losses, token_loss, warmup_loss
+from speciale.train.objective import Batch, Losses, language_losses, token_loss, warmup_loss
 from speciale.train.packing import PackedTokens
 from speciale.train.prepare import prepare
 from speciale.train.progress import task
@@ -27,53 +30,83 @@ from speciale.train.run import Run
 def train_stage(run: Run, stage: StageName) -> None:
     """Runs one stage, or what is left of it; makes the data first where it is missing."""
     if not run.finished(stage).exists():
-        check_order(run, stage)  # before the data, which may take minutes
+        _check_order(run, stage)  # before the data, which may take minutes
         prepare(run)
         with task("measure matmul peak"):
             # the best so far: a machine that was busy at one moment must not flatter MFU
             peak = max(run.facts().get("peak_gflops", 0.0), measure_peak_gflops())
             run.add_facts(peak_gflops=peak)
-        run_stage(run, _plan(run, stage), peak)
+        run_stage(run, run.config, _plan(run, stage), peak)
+
+
+def stage_model(run: Run, stage: StageName) -> Transformer:
+    """The model at the end of a finished stage."""
+    model = Transformer(run.config)
+    tensors, _ = load_tensors(run.finished(stage))
+    load_state(model, tensors, str(run.finished(stage)), FOREIGN)
+    return model.eval()
+
+
+def _check_order(run: Run, stage: StageName) -> StageName | None:
+    """The stage that this one continues; CheckpointError where the run has not finished it."""
+    if stage == STAGES[0]:
+        return None
+    before = STAGES[STAGES.index(stage) - 1]
+    if not run.finished(before).exists() and not run.partial(stage).exists():
+        raise CheckpointError(
+            f"stage {stage!r} continues {before!r}, which {run.folder} has not finished: "
+            f"run `speciale train {before}` first"
+        )
+    return before
+
+
+def start_of(run: Run, stage: StageName) -> Callable[[Transformer], None]:
+    """Weights drawn anew for the first stage, those of the stage before for the others."""
+
+    def start(model: Transformer) -> None:
+        before = _check_order(run, stage)
+        if before is None:
+            model.initialise(run.recipe.seed)
+            return
+        tensors, _ = load_tensors(run.finished(before))
+        load_state(model, tensors, str(run.finished(before)), FOREIGN)
+
+    return start
 
 
 def _plan(run: Run, stage: StageName) -> StagePlan:
-    plans: dict[StageName, Callable[[], StagePlan]] = {
-        "pretrain": lambda: StagePlan(
-            "pretrain",
-            _text_batches(run, "pretrain"),
-            lambda model, batch: language_losses(
-                model, batch, "dense", run.recipe.pretrain.mtp_weight, kl=False
-            ),
-            lambda model: {"loss": valid_loss(run, model, "dense")},
-        ),
-        "warmup": lambda: StagePlan(
-            "warmup",
-            _text_batches(run, "warmup"),
-            warmup_loss,
-            lambda model: {"recall": recall(run, model)},
-            indexer_only=True,
-        ),
-        "sparse": lambda: StagePlan(
-            "sparse",
-            _text_batches(run, "sparse"),
-            lambda model, batch: language_losses(
-                model, batch, "sparse", run.recipe.sparse.mtp_weight, kl=True
-            ),
-            lambda model: {
-                "loss": valid_loss(run, model, "sparse"),
-                "recall": recall(run, model),
-            },
-        ),
-        "sft": lambda: StagePlan(
-            "sft",
-            _chat_batches(run),
-            lambda model, batch: language_losses(
-                model, batch, "sparse", run.recipe.sft.mtp_weight, kl=True
-            ),
-            lambda model: {"text_loss": valid_loss(run, model, "sparse")},
-        ),
-    }
-    return plans[stage]()
+    settings = run.recipe.stage(stage)
+    indexer_only = stage == "warmup"
+
+    def losses(model: Transformer, batch: Batch) -> Losses:
+        if indexer_only:
+            return warmup_loss(model, batch)
+        dense = stage == "pretrain"
+        attention: Attention = "dense" if dense else "sparse"
+        return language_losses(model, batch, attention, settings.mtp_weight, kl=not dense)
+
+    def validate(model: Transformer) -> dict:
+        if stage == "sft":
+            return {"text_loss": valid_loss(run, model, "sparse")}
+        facts: dict = {}
+        if not indexer_only:
+            attention: Attention = "dense" if stage == "pretrain" else "sparse"
+            facts["loss"] = valid_loss(run, model, attention)
+        if stage != "pretrain":
+            facts["recall"] = recall(run, model)
+        return facts
+
+    return StagePlan(
+        stage,
+        settings,
+        run.recipe.data.context,
+        start_of(run, stage),
+        _chat_batches(run) if stage == "sft" else _text_batches(run, stage),
+        losses,
+        validate,
+        run.recipe.evaluation.valid_every,
+        indexer_only,
+    )
 
 
 def _text_batches(run: Run, stage: StageName) -> Callable[[int], Batch]:

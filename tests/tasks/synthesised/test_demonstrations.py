@@ -40,9 +40,9 @@ def store(tmp_path_factory, sandbox):
     that pass the gates but the seventh."""
     root = tmp_path_factory.mktemp("store")
     for found in (
-        small("hunt", "boxes", 8),
-        small("move", "shelves", 4),
-        small("hops", "rooms", 2),
+        small("hunt", "boxes", 5),
+        small("move", "shelves", 2),
+        small("hops", "rooms", 1),
     ):
         keep(root, found, sandbox)
     return root
@@ -68,7 +68,7 @@ def test_what_is_shown_is_what_an_attempt_gets(store, sandbox):
         shown = {f"{each.family}/{each.number}": each for each in demonstrations(store, 1, None)}
         async with WorldPool(sandbox) as pool:
             tasks = list(synthesised_tasks(str(store), 1, None, None, None, pool))
-            assert {task.id for task in tasks} == set(shown) and len(tasks) >= 11
+            assert {task.id for task in tasks} == set(shown) and len(tasks) >= 6
             for task in tasks:
                 found = shown[task.id]
                 assert found.messages[0] == task.prompt[0]
@@ -98,7 +98,7 @@ def test_order_and_splits(store):
     train = {(each.family, each.number) for each in demonstrations(store, 0)}
     held = {(each.family, each.number) for each in demonstrations(store, 0, "heldout")}
     assert train | held == set(first) and not train & held
-    assert all(("starter-hops", number) in held for number in ("000", "001"))
+    assert ("starter-hops", "000") in held
 
 
 def test_a_prompt_is_the_one_that_an_agent_reads(store):
@@ -134,7 +134,7 @@ def test_several_tasks_share_a_conversation(store):
 
 def test_results_of_other_forms_come_from_another_run(tmp_path, sandbox):
     """Evidence sorts the keys of objects, and a model does not read them sorted."""
-    found = small("hunt", "boxes", 3)
+    found = small("hunt", "boxes", 2)
     tools = found.files["tools.py"].replace(b"list(row)", b'{"b": row[0], "a": row[1]}')
     tasks = {
         number: TaskFiles(

@@ -136,7 +136,9 @@ def _demonstration(family: Family, number: str, made: Sequence[Made], answer: An
             {"role": "tool", "tool_call_id": f"call_{place}", "content": result},
         ]  # fmt: skip
     text = answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)
-    messages.append({"role": "assistant", "content": text, "reasoning_content": str(thoughts[-1])})
+    # The answer itself where there is nothing to work out: thinking is never empty before one.
+    last = str(thoughts[-1]) or text
+    messages.append({"role": "assistant", "content": text, "reasoning_content": last})
     return Demonstration(
         messages,
         tools_of(family.files[TOOLS].decode()),
