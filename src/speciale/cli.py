@@ -15,7 +15,7 @@ import typer
 from speciale import __version__
 from speciale.agents.tools.commands import tools_app
 from speciale.errors import SpecialeError
-from speciale.rl.commands import rl
+from speciale.rl.commands import distill, rl
 from speciale.serve.accounts.commands import keys_app, usage
 from speciale.serve.agent_commands import (
     FlavourChoice,
@@ -131,6 +131,7 @@ def train(
 
 
 app.command()(rl)
+app.command()(distill)
 
 
 @app.command()

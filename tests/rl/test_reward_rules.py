@@ -91,7 +91,7 @@ BAD = {
     "no answer behind it": [f"so{THINK_CLOSE}{EOS}"],
     "only white space": [f"so{THINK_CLOSE} \n{EOS}"],
     "a lost call, then an answer": [f"so{THINK_CLOSE}\n\n{LOST}", says("5", "so")],
-    "words and a lost call": [f"so{THINK_CLOSE}I look.\n\n{LOST}", says("5", "so")],
+    "words and a cut call": [f"so{THINK_CLOSE}I look.\n\n{OPEN}", says("5", "so")],
     "a cut call": [f"so{THINK_CLOSE}\n\n{OPEN}", says("5", "so")],
 }
 MENDED = {
@@ -100,6 +100,7 @@ MENDED = {
         f"so\n\n{OPEN}{INVOKE_CLOSE}\n{CALLS_CLOSE}{EOS}",
         says("5", "s"),
     ],
+    "words and a call without a name": [f"so{THINK_CLOSE}I look.\n\n{LOST}"],
     "a stray mark": [f"so{THINK_CLOSE}5{THINK_CLOSE}{EOS}"],
     "no end mark": [f"so{THINK_CLOSE}5"],
 }
@@ -130,7 +131,7 @@ def test_the_end_of_a_budget_is_no_answer(plan):
     about, done = attempt([says("", "look", ["look"]), says("5", "so")], **plan)
     assert done.stop in ("length", "turns")
     assert value(Format(), about, done) == 0
-    about, done = attempt([f"so{THINK_CLOSE}I look.\n\n{LOST}"], budget=Budget(turns=1))
+    about, done = attempt([f"so{THINK_CLOSE}I look.\n\n{OPEN}"], budget=Budget(turns=1))
     assert done.stop == "turns" and value(Format(), about, done) == 0
 
 

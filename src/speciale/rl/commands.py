@@ -42,3 +42,34 @@ def rl(
     with run.locked():
         Trainer(run).train()
     print(f"report: {(run.folder / 'report.html').resolve()}\nmodel:  {run.model}")
+
+
+def distill(
+    recipe: Annotated[str, typer.Argument(help="Built-in distillation or a TOML file.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Run folder; runs/RECIPE unless given.")
+    ] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Override of a value, such as --set train.steps=50."),
+    ] = None,
+) -> None:
+    """Have specialists write the data of one student, and train it on what they solved.
+
+    Each specialist is a model that RL has trained on one domain. A killed run continues where it
+    stopped. Mixed RL then starts from the student: speciale rl mixed --set model=runs/student
+
+    \b
+    Examples:
+      speciale distill distill                               # runs/mathematics, runs/logic, ...
+      speciale distill my.toml --out runs/student --set train.steps=200
+    """
+    from speciale.rl.distill import DistillRun, read_distill
+    from speciale.rl.distill import distill as make
+
+    resolved = read_distill(recipe, overrides)
+    folder = out if out is not None else Path("runs") / resolved.name
+    run = DistillRun.create(folder, resolved, shlex.join(["speciale", *sys.argv[1:]]))
+    with run.locked():
+        make(run)
+    print(f"student: {run.model}")

@@ -163,12 +163,9 @@ class Trainer:
         self.run.add_samples(samples)
         seconds = time.perf_counter() - mark
         record = {"step": self.step, "seconds": self.seconds, "evaluation_seconds": seconds}
-        metrics.evaluation({**record, "rows": rows})
-        for row in rows:
-            live.say(
-                f"{row['source']} level {row['level']}: pass@1 {row['pass1']:.0%}, "
-                f"pass@{row['k']} {row['passk']:.0%}"
-            )
+        record = {"kind": "eval", **record, "rows": rows}
+        metrics.evaluation(record)
+        live.update(record)
 
     def _save(self, source: Source) -> None:
         buffer, waiting = source.state()

@@ -7,7 +7,7 @@ only assistant tokens are learnt. Samples of a row cannot see each other (V3 rep
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import cycle, islice
 from pathlib import Path
 
@@ -92,17 +92,28 @@ def tokenise(tokenizer: Tokenizer, messages: list[dict], mode: str) -> tuple[lis
 def pack_conversations(
     path: Path, tokenizer: Tokenizer, data: Data, seed: int, advance=lambda _n: None
 ) -> None:
-    """Writes rows of context + 1 tokens: int32 [rows, 3, context + 1] of ids, sample, learn.
+    """Writes the rows of a recipe's conversations. DataError if none fits."""
+    posed = islice(conversations(data, seed), data.conversations)
 
-    Sample numbers start at 1 in every row; 0 is padding. DataError if no conversation fits.
+    def tokenised() -> Iterator[tuple[list[int], list[bool]]]:
+        for count, (messages, mode) in enumerate(posed):
+            if count % 100 == 99:
+                advance(100)
+            yield tokenise(tokenizer, messages, mode)
+
+    pack_rows(path, tokenised(), data.context)
+
+
+def pack_rows(path: Path, samples: Iterable[tuple[list[int], list[bool]]], context: int) -> None:
+    """(ids, which to learn) -> rows of context + 1 tokens, int32 [rows, 3, context + 1]: ids,
+    sample, learn. What is longer is left out.
+
+    Sample numbers start at 1 in every row; 0 is padding. DataError if nothing fits.
     """
-    length = data.context + 1
+    length = context + 1
     rows: list[np.ndarray] = []
     row, used, sample = np.zeros((3, length), np.int32), 0, 0
-    for count, (messages, mode) in enumerate(islice(conversations(data, seed), data.conversations)):
-        if count % 100 == 99:
-            advance(100)
-        ids, learn = tokenise(tokenizer, messages, mode)
+    for ids, learn in samples:
         if len(ids) > length:
             continue
         if used + len(ids) > length:
@@ -114,9 +125,7 @@ def pack_conversations(
     if used:
         rows.append(row)
     if not rows:
-        raise DataError(
-            f"no conversation fits the context of {data.context} tokens: raise data.context"
-        )
+        raise DataError(f"no conversation fits the context of {context} tokens: raise data.context")
     with atomic(path) as temporary, open(temporary, "wb") as file:
         np.save(file, np.stack(rows))
 

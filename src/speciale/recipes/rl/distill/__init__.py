@@ -1,0 +1,1 @@
+"""The built-in distillations, one TOML file each; speciale.rl.distill reads them."""
