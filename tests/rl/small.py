@@ -7,7 +7,6 @@ from itertools import count
 from pathlib import Path
 
 from model.configs import random_model, tiny_config
-
 from speciale.agents.scripted import byte_tokenizer
 from speciale.chat import EOS
 from speciale.chat.tokenizer import save_tokenizer

@@ -4,8 +4,8 @@ import itertools
 from collections import Counter
 
 import pytest
-from rl.small import letter_tasks
 
+from rl.small import letter_tasks
 from speciale.errors import ConfigError, DataError
 from speciale.rl import draws as module
 from speciale.rl.draws import Draws, cells_of

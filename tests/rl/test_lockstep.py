@@ -4,8 +4,8 @@ import asyncio
 import random
 
 import pytest
-from model.configs import random_model, tiny_config
 
+from model.configs import random_model, tiny_config
 from speciale.agents.sampler import SamplerError
 from speciale.agents.scripted import byte_tokenizer
 from speciale.engine.core import Core, EngineOptions

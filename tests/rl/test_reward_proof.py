@@ -122,6 +122,7 @@ def checks(*entries):
         ([(0, [1, 0]), (1, [])], 1, 1),  # half is no majority
         ([(0.5, [0.5]), (1, [])], 1, 0.5),  # some of its defects are real
         ([(1, []), (1, [])], 1, 1),
+        ([(0, [0]), (1, [1])], 1, 1),  # a view without defects confirms none
     ],
 )
 def test_where_evaluations_differ_the_lowest_that_holds_counts(entries, least, score):

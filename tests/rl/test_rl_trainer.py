@@ -4,8 +4,8 @@ import json
 
 import pytest
 import torch
-from rl.small import letter_tasks, small_model, small_recipe
 
+from rl.small import letter_tasks, small_model, small_recipe
 from speciale.rl import draws
 from speciale.rl.run import RlRun
 from speciale.rl.trainer import Trainer

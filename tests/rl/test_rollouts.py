@@ -4,8 +4,8 @@ import asyncio
 import itertools
 
 import pytest
-from rl.small import letter_tasks, small_recipe
 
+from rl.small import letter_tasks, small_recipe
 from speciale.agents.sampler import SamplerError
 from speciale.agents.scripted import ScriptedSampler
 from speciale.errors import ConfigError
@@ -114,7 +114,7 @@ def test_a_sampler_that_goes_away_costs_its_attempts():
 
 
 def test_speciale_calls_no_tools():
-    with pytest.raises(ValueError, match="asks for tools.*variant is speciale"):
+    with pytest.raises(ValueError, match=r"asks for tools.*variant is speciale"):
         small_recipe("m", variant="speciale", domains={"letters": {
             "sources": ["x"], "thinking": "on", "tools": "python"}})  # fmt: skip
     with pytest.raises(ValueError, match="Speciale always thinks"):

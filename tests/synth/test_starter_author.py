@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 from collections import Counter
+from functools import cache
 from itertools import islice
 
 import pytest
@@ -26,6 +27,7 @@ from speciale.tasks.synthesised.source import split_of_task
 ALL = [(name, domain) for name, pattern in PATTERNS.items() for domain in pattern.domains]
 
 
+@cache
 def family(pattern, domain, seed=0):
     return make({
         "author": "starter", "key": f"starter-{pattern}-{domain}-{seed}", "category": pattern,
@@ -80,8 +82,10 @@ def test_every_environment(pattern, domain):
         properties = tool["function"]["parameters"]["properties"]
         assert 1 <= len(properties) <= 2 and "\n" not in tool["function"]["description"]
         assert {each["type"] for each in properties.values()} <= {"string", "integer"}
-    answers, levels = set(), Counter()
-    for number, task in found.tasks.items():
+    answers = set()
+    # All tasks of a pattern's first domain, a few of its others: they differ in words alone.
+    whole = domain == next(iter(PATTERNS[pattern].domains))
+    for number, task in list(found.tasks.items())[:: 1 if whole else 5]:
         about = task.about
         answer, made = run(found, number)
         assert len(made.calls) == about.level + 1 == len(about.metadata["thoughts"]) - 1
@@ -97,9 +101,9 @@ def test_every_environment(pattern, domain):
             plain = value if isinstance(value, list) else [value]
             assert all(type(each) in (int, str) for each in [*plain, *arguments.values()]), name
         answers.add(answer)
-        levels[about.level] += 1
+    levels = Counter(task.about.level for task in found.tasks.values())
     assert set(levels) == {1, 2, 3} and min(levels.values()) >= 8
-    assert len(answers) >= 8, answers
+    assert len(answers) >= 8 or not whole, answers
 
 
 def test_what_is_held_out():

@@ -64,7 +64,7 @@ class Trainer:
 
     async def _train(self) -> None:
         run, settings = self.run, self.recipe.train
-        source = self._source()
+        source = self.make_source()
         with Metrics(run.folder) as metrics, Live(settings.steps) as live:
             metrics.forget(self.step)
             evaluated = run.evaluated()
@@ -103,7 +103,7 @@ class Trainer:
                 await source.close()
         self._finish()
 
-    def _source(self) -> Source:
+    def make_source(self) -> Source:
         parts = (self.recipe, self.model, self.tokenizer, self.draws, self.rewards, self.step)
         kind = Asynchronous if self.recipe.rollout.staleness else Synchronous
         source = kind(*parts)

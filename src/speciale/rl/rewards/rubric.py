@@ -7,7 +7,6 @@ V3.2 report, section 3.1: in general tasks "each prompt has its own rubric"; her
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -96,7 +95,7 @@ def read_marks(reply: str, count: int) -> list[float]:
     """The marks, 0 to 1, of a reply that is the JSON object asked for, in one code fence at most.
     Unreadable for all else: a verdict that stands somewhere in a text may be a quoted one."""
     try:
-        said = json.loads(_unfenced(reply), object_pairs_hook=_once, parse_constant=_no_constant)
+        said = json.loads(_unfenced(reply), object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
         if isinstance(error, Unreadable):
             raise
@@ -119,7 +118,7 @@ def _mark(entry: Any, number: int) -> float:
     met = entry["met"]
     if isinstance(met, bool):
         return float(met)
-    if not _is_number(met) or not 0 <= met <= 1:
+    if not _is_number(met) or not 0 <= met <= 1:  # so NaN too
         raise Unreadable(f'"met" of entry {number} is not true, false or a number from 0 to 1')
     return float(met)
 
@@ -140,9 +139,5 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _no_constant(_: str) -> Any:
-    raise Unreadable("NaN and Infinity are no JSON")
-
-
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < math.inf
+    return isinstance(value, int | float) and not isinstance(value, bool)

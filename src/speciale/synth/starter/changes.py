@@ -61,7 +61,7 @@ if dict(after.execute("SELECT name, n FROM {table}").fetchall()) != now:
             yield question(
                 level, f"Put {words.together(moved)} {same}. Which {noun}?",
                 [f'n = tools.{where}(name="{goal}")',
-                 *(f'tools.{put}(name="{name}", n=n)' for name in moved), "return n"],
+                 *(f'now = tools.{put}(name="{name}", n=n)' for name in moved), "return now"],
                 dict.fromkeys(moved, goal),
                 [f"{noun} of {goal}", *(f"{name} to {n}" for name in moved), ""],
             )  # fmt: skip
@@ -70,8 +70,8 @@ if dict(after.execute("SELECT name, n FROM {table}").fetchall()) != now:
             yield question(
                 3, f"Let {one} and {other} change places. Which {noun} has {one} now?",
                 [f'x = tools.{where}(name="{one}")', f'y = tools.{where}(name="{other}")',
-                 f'tools.{put}(name="{one}", n=y)', f'tools.{put}(name="{other}", n=x)',
-                 "return y"],
+                 f'now = tools.{put}(name="{one}", n=y)', f'tools.{put}(name="{other}", n=x)',
+                 "return now"],
                 {one: other, other: one},
                 [f"{noun} of {one}", f"{noun} of {other}", f"{one} to {at[other]}",
                  f"{other} to {at[one]}", ""],

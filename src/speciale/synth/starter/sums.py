@@ -144,7 +144,8 @@ def compare(world: World, domain: Domain) -> Iterator[Question]:
             asked = rng.sample(names, level + 1)
             seen = [worth[attr][name] for name in asked]
             gap = max(seen) - min(seen)
-            if gap in seen or gap == 0:
+            shown = [worth[side][name] for side in sides for name in asked]
+            if gap in shown or gap == 0:  # one call would show the answer
                 continue
             asks = "What is the gap in {} between {}?", "How far apart in {} are {}?"
             if level > 1:

@@ -1,0 +1,129 @@
+"""What each stabiliser is worth: the same run with all of them, and with one left out.
+
+    python benchmarks/rl_ablation.py runs/laptop
+    python benchmarks/rl_ablation.py runs/laptop --steps 40 --seeds 0
+
+Conditions that make them matter: the sampler's weights are four steps old and rounded to bfloat16,
+its kernels are the engine's, top-p is 0.9. Sampling is synchronous, so that every run has the same
+staleness. "collapse" is how far the score falls from its best ten steps to its last ten.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import deque
+from pathlib import Path
+
+from torch import Tensor
+
+from _results import Row, write
+from speciale.model import Transformer
+from speciale.rl.batches import Source, Synchronous, sampler_weights
+from speciale.rl.recipe import Recipe, read_recipe
+from speciale.rl.run import RlRun
+from speciale.rl.trainer import Trainer
+
+VARIANTS: dict[str, list[str]] = {
+    "all": [],
+    "without off-policy masking": ["objective.off_policy_masking=false"],
+    "without Keep Routing": ["objective.keep_routing=false"],
+    "without Keep Sampling Mask": ["objective.keep_sampling_mask=false"],
+    "K3 for the unbiased KL": ["objective.kl_unbiased=false"],
+}
+LAG = 4  # steps
+
+
+class Lagging(Synchronous):
+    """Samples with weights that are LAG steps old, at every step alike."""
+
+    def __init__(self, *parts) -> None:
+        super().__init__(*parts)
+        self._coming: deque[dict[str, Tensor]] = deque()
+
+    async def update(self, model: Transformer) -> None:
+        weights = sampler_weights(model, self._settings)
+        self._coming.append({name: tensor.clone() for name, tensor in weights.items()})
+        if len(self._coming) > LAG:
+            self.core.version += 1
+            self.core.update_weights(self._coming.popleft())
+
+
+class LaggingTrainer(Trainer):
+    def make_source(self) -> Source:
+        parts = (self.recipe, self.model, self.tokenizer, self.draws, self.rewards, self.step)
+        return Lagging(*parts)
+
+
+def run(folder: Path, recipe: Recipe) -> list[dict]:
+    """The steps of a run, which is made if it is not there."""
+    folder_run = RlRun.create(folder, recipe, "rl_ablation")
+    if not (folder_run.model / "config.json").exists():
+        with folder_run.locked():
+            folder_run.state.unlink(missing_ok=True)  # a lag cannot be resumed
+            folder_run.metrics.unlink(missing_ok=True)
+            LaggingTrainer(folder_run).train()
+    lines = [json.loads(line) for line in folder_run.metrics.read_text().splitlines()]
+    return [line for line in lines if line["kind"] == "step"]
+
+
+def figures(steps: list[dict]) -> dict[str, float]:
+    scores = [step["score"] for step in steps]
+    tens = [sum(scores[n : n + 10]) / 10 for n in range(max(1, len(scores) - 9))]
+    learnt = [step for step in steps if "gap" in step]
+
+    def mean(*path: str) -> float:
+        values = []
+        for step in learnt:
+            for key in path:
+                step = step[key]
+            values.append(step)
+        return sum(values) / len(values)
+
+    return {
+        "score, first ten": tens[0],
+        "score, last ten": tens[-1],
+        "collapse": max(tens) - tens[-1],
+        "gap, nats": mean("gap", "mean"),
+        "gap without Keep Routing": mean("gap_free_routing", "mean"),
+        "largest gap": max(step["gap"]["max"] for step in learnt),
+        "masked, %": 100 * mean("masked"),
+        "gradient norm": mean("grad_norm"),
+        "entropy, last": learnt[-1]["entropy"],
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("model")
+    parser.add_argument("--recipe", default="rl-laptop")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--steps", type=int, default=80)
+    parser.add_argument("--out", type=Path, default=Path("runs/rl-ablation"))
+    parser.add_argument("--set", dest="overrides", action="append", default=[])
+    options = parser.parse_args()
+
+    rows: list[Row] = []
+    for name, changes in VARIANTS.items():
+        found = []
+        for seed in options.seeds:
+            recipe = read_recipe(
+                options.recipe,
+                [
+                    f"model={options.model}", f"seed={seed}", f"train.steps={options.steps}",
+                    "rollout.top_p=0.9", "rollout.weights=bfloat16", "objective.kl_weight=0.02",
+                    "evaluation.every=1000", "evaluation.tasks=1", "evaluation.samples=1",
+                    *options.overrides, *changes,
+                ],
+            )  # fmt: skip
+            folder = options.out / name.replace(" ", "-") / str(seed)
+            found.append(figures(run(folder, recipe)))
+        mean = {key: sum(each[key] for each in found) / len(found) for key in found[0]}
+        rows.append({"variant": name, "seeds": len(found), **mean})
+    write("rl_ablation", rows)
+
+
+if __name__ == "__main__":
+    main()
