@@ -26,7 +26,9 @@ def small_model(folder: Path) -> Path:
     return folder
 
 
-def letter_tasks(source: str, *, seed: int = 0, level=None, split=None) -> Iterator[Task]:
+def letter_tasks(
+    source: str, *, seed: int = 0, level=None, split=None, pool=None
+) -> Iterator[Task]:
     """Tasks without end that are solved by an answer that begins with an ASCII character: a random
     model does so now and then, and learns to. In the place of `load_tasks`."""
 

@@ -9,6 +9,7 @@ from speciale.agents.scripted import ScriptedSampler, byte_tokenizer, replay
 from speciale.agents.trajectory import Step, Trajectory
 from speciale.chat import CALLS_CLOSE, CALLS_OPEN, DSML, EOS, INVOKE_CLOSE, THINK_CLOSE
 from speciale.errors import ConfigError, DataError
+from speciale.rl.rewards import RewardSettings, build
 from speciale.rl.rewards.rules import Format, Language, Length, Outcome
 from speciale.tasks.task import Task, Turn, Verdict
 
@@ -124,6 +125,9 @@ def test_what_was_mended_in_reading_is_found_by_the_ids(name):
     assert done.stop == "answer"
     assert value(Format(), about, done) == 1  # the messages say nothing of it
     assert value(Format(TOKENIZER), about, done) == 0
+    table = RewardSettings(format=0.5)
+    with_ids = asyncio.run(build(table, tokenizer=TOKENIZER).judge(about, done))
+    assert (with_ids.total, asyncio.run(build(table).judge(about, done)).total) == (1.0, 1.5)
 
 
 @pytest.mark.parametrize("plan", [{"budget": Budget(tokens=4)}, {"budget": Budget(turns=1)}])

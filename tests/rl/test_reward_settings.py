@@ -54,6 +54,7 @@ def test_all_of_a_table(monkeypatch):
     assert isinstance(parts["rubric"], Rubric) and isinstance(parts["proof"], Proof)
     assert parts["length"].limit == 96
     assert (parts["proof"]._verifications, parts["proof"]._metas) == (4, 3)
+    assert parts["proof"]._confirmations == 2
     assert (parts["proof"]._alpha, parts["proof"]._beta) == (0.76, 0.24)
 
 

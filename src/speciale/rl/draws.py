@@ -17,6 +17,7 @@ from typing import Any
 from speciale.errors import ConfigError, DataError
 from speciale.rl.recipe import Curriculum, Domain
 from speciale.tasks.sources import load_tasks
+from speciale.tasks.synthesised.pool import WorldPool
 from speciale.tasks.task import Task
 
 _SOURCE = re.compile(r"(?P<source>.+?)(?:@(?P<first>\d+)(?:-(?P<last>\d+))?)?")
@@ -34,8 +35,9 @@ class Cell:
     def name(self) -> str:
         return self.source if self.level is None else f"{self.source}@{self.level}"
 
-    def tasks(self, seed: int, split: str | None) -> Iterator[Task]:
-        return load_tasks(self.source, seed=seed, level=self.level, split=split)
+    def tasks(self, seed: int, split: str, pool: WorldPool | None = None) -> Iterator[Task]:
+        found = load_tasks(self.source, seed=seed, level=self.level, split=split, pool=pool)
+        return found
 
 
 def cells_of(domain: str, sources: list[str]) -> list[Cell]:
@@ -84,8 +86,16 @@ class _Place:
 class Draws:
     """Endless draws; `state` and `restore` carry all that they depend on."""
 
-    def __init__(self, domains: Mapping[str, Domain], curriculum: Curriculum, seed: int) -> None:
+    def __init__(
+        self,
+        domains: Mapping[str, Domain],
+        curriculum: Curriculum,
+        seed: int,
+        pool: WorldPool | None = None,
+    ) -> None:
+        """pool: warm worlds for synthesised tasks."""
         self._domains, self._curriculum, self._seed = domains, curriculum, seed
+        self._pool = pool
         self._count = 0
         self._given = dict.fromkeys(domains, 0)
         self._banned: set[str] = set()
@@ -113,7 +123,7 @@ class Draws:
         """A draw that was made before."""
         number, domain, cell, thinking, epoch, index = mark
         place = next(p for p in self._places[domain] if p.cell.name == cell)
-        tasks = place.cell.tasks(self._seed + epoch, "train")
+        tasks = place.cell.tasks(self._seed + epoch, "train", self._pool)
         task = next(islice(tasks, index, None))
         return Draw(number, domain, cell, task, thinking, (epoch, index))
 
@@ -165,7 +175,7 @@ class Draws:
         barren = 0  # ends of the source since a task was found
         while True:
             if place.tasks is None:
-                place.tasks = place.cell.tasks(self._seed + place.epoch, "train")
+                place.tasks = place.cell.tasks(self._seed + place.epoch, "train", self._pool)
                 place.tasks = islice(place.tasks, place.drawn, None)
             task = next(place.tasks, None)
             if task is None:

@@ -21,6 +21,8 @@ from speciale.rl.lockstep import Lockstep
 from speciale.rl.recipe import Recipe
 from speciale.rl.rewards.component import Reward, RewardError, Rewards
 from speciale.rl.rollouts import Rollouts, seed_of
+from speciale.tasks.synthesised.pool import WorldPool
+from speciale.tasks.task import Task
 
 
 @dataclass
@@ -33,8 +35,10 @@ class _Subject:
 class Evaluator:
     """Holds the tasks, drawn once."""
 
-    def __init__(self, recipe: Recipe, rewards: dict[str, Rewards]) -> None:
-        self.recipe, self._rewards = recipe, rewards
+    def __init__(
+        self, recipe: Recipe, rewards: dict[str, Rewards], pool: WorldPool | None = None
+    ) -> None:
+        self.recipe, self._rewards, self._pool = recipe, rewards, pool
         self._subjects = [
             self._subject(cell, trained)
             for name, domain in recipe.domains.items()
@@ -43,20 +47,20 @@ class Evaluator:
         ]
 
     def _subject(self, cell: Cell, trained: bool) -> _Subject:
-        """A source that is never trained on may show all of its tasks."""
-        split = "heldout" if trained else None
-        tasks = islice(cell.tasks(self.recipe.seed, split), self.recipe.evaluation.tasks)
+        """Held-out tasks of a source. An environment that its author holds out whole (`unseen` in
+        its tasks' metadata) stands among those that are never trained on."""
+
+        def belongs(task: Task) -> bool:
+            return "unseen" not in task.metadata or bool(task.metadata["unseen"]) != trained
+
+        found = cell.tasks(self.recipe.seed, "heldout", self._pool)
+        tasks = islice(filter(belongs, found), self.recipe.evaluation.tasks)
         mode = self.recipe.domains[cell.domain].thinking
-        return _Subject(
-            cell,
-            trained,
-            [
-                Draw(-1 - number, cell.domain, cell.name, task, mode == "on" or number % 2 == 0)
-                if mode != "off"
-                else Draw(-1 - number, cell.domain, cell.name, task, False)
-                for number, task in enumerate(tasks)
-            ],
-        )
+        draws = []
+        for number, task in enumerate(tasks):
+            thinks = mode == "on" or (mode == "mixed" and number % 2 == 0)
+            draws.append(Draw(-1 - number, cell.domain, cell.name, task, thinks))
+        return _Subject(cell, trained, draws)
 
     async def run(
         self, core: Core, tokenizer: Tokenizer, step: int

@@ -30,6 +30,7 @@ from speciale.rl.metrics import Metrics
 from speciale.rl.report import write_report
 from speciale.rl.rewards.settings import build
 from speciale.rl.run import RlRun
+from speciale.tasks.synthesised.pool import WorldPool
 from speciale.train.checkpointing import (
     load_tensors,
     optimiser_tensors,
@@ -37,6 +38,7 @@ from speciale.train.checkpointing import (
     save_tensors,
 )
 
+WORLDS = 64  # processes of synthesised environments: two a family
 _EMPTY_STEPS = 3  # in a row without a group to learn from: then something is wrong
 _FOREIGN = "it is of another model: delete the run's folder and start it anew"
 
@@ -48,9 +50,14 @@ class Trainer:
         folder = model_folder(self.recipe.model)
         self.tokenizer = load_tokenizer(folder)
         self.model = load_model(folder)
-        self.rewards = {name: build(domain.rewards) for name, domain in self.recipe.domains.items()}
-        self.draws = Draws(self.recipe.domains, self.recipe.curriculum, self.recipe.seed)
-        self.evaluator = Evaluator(self.recipe, self.rewards)
+        self.rewards = {
+            name: build(domain.rewards, tokenizer=self.tokenizer)
+            for name, domain in self.recipe.domains.items()
+        }
+        self.worlds = WorldPool(most=WORLDS)
+        parts = (self.recipe.domains, self.recipe.curriculum, self.recipe.seed, self.worlds)
+        self.draws = Draws(*parts)
+        self.evaluator = Evaluator(self.recipe, self.rewards, self.worlds)
         self.learner = Learner(self.recipe, self.model)  # whose reference is the model by now
         self.step, self.seconds = 0, 0.0
         self.crossings: dict[int, int] | None = None  # of the sampler's ways of attention
@@ -101,6 +108,9 @@ class Trainer:
                         await self._evaluate(metrics, live)
             finally:
                 await source.close()
+                await self.worlds.aclose()
+                for rewards in self.rewards.values():
+                    await rewards.close()
         self._finish()
 
     def make_source(self) -> Source:

@@ -13,6 +13,7 @@ from speciale.tasks.task import Task
 
 if TYPE_CHECKING:
     from speciale.sandbox import Sandbox
+    from speciale.tasks.synthesised.pool import WorldPool
 
 Load = Callable[[str, int, int | None, str | None, "Sandbox | None"], Iterator[Task]]
 
@@ -68,11 +69,16 @@ def _verifiers(
 
 
 def _synthesised(
-    rest: str, seed: int, level: int | None, split: str | None, sandbox: Sandbox | None
+    rest: str,
+    seed: int,
+    level: int | None,
+    split: str | None,
+    sandbox: Sandbox | None,
+    pool: WorldPool | None = None,
 ) -> Iterator[Task]:
     from speciale.tasks.synthesised.source import synthesised_tasks
 
-    return synthesised_tasks(rest, seed, level, split, sandbox)
+    return synthesised_tasks(rest, seed, level, split, sandbox, pool)
 
 
 SOURCES: dict[str, Source] = {
@@ -82,7 +88,9 @@ SOURCES: dict[str, Source] = {
     "problems": Source("problems/FAMILY", "15 of them in short words, quickly scored", "/", _posed),
     "bfcl": Source("bfcl/CATEGORY", "function calls of the Berkeley leaderboard", "/", _bfcl),
     "jsonl": Source("FILE.jsonl", "tasks of your own, one a line", "", _jsonl),
-    "synth": Source("synth:DIR", "a store of `speciale synth`", ":", _synthesised),
+    "synth": Source(
+        "synth:DIR or synth:DIR#CATEGORY", "a store of `speciale synth`", ":", _synthesised
+    ),
     "verifiers": Source(
         "verifiers:ENVIRONMENT", "an environment of Prime Intellect's verifiers", ":", _verifiers
     ),
@@ -97,14 +105,17 @@ def load_tasks(
     level: int | None = None,
     split: str | None = None,
     sandbox: Sandbox | None = None,
+    pool: WorldPool | None = None,
 ) -> Iterator[Task]:
     """Tasks out of a source, in an order by `seed`; the same arguments give the same tasks.
 
     `source`: "reasoning-gym", "reasoning-gym/FAMILY", "problems/FAMILY", "bfcl/CATEGORY", a path
-    that ends in ".jsonl", "synth:DIR" or "verifiers:ENVIRONMENT". `count`: at most so many; else
+    that ends in ".jsonl", "synth:DIR", "synth:DIR#CATEGORY" or
+    "verifiers:ENVIRONMENT". `count`: at most so many; else
     all, which for most families never ends. `level`: only tasks of this difficulty, 1 is the
     easiest. `split`: only tasks in "train" or "heldout"; a question is in one of them for good.
-    `sandbox`: where answers are scored, else the process's own.
+    `sandbox`: where answers are scored, else the process's own. `pool`: for many attempts at
+    synthesised tasks, warm worlds (tasks/synthesised/pool.py).
 
     Raises DataError at once for an unknown source, split or level, SandboxError while drawing where
     there is no sandbox.
@@ -114,6 +125,8 @@ def load_tasks(
     if count is not None and count < 0:
         raise DataError(f"the count is {count}: give 0 or more.")
     name, rest = _named(source)
+    if name == "synth":
+        return islice(_synthesised(rest, seed, level, split, sandbox, pool), count)
     return islice(SOURCES[name].load(rest, seed, level, split, sandbox), count)
 
 

@@ -1,7 +1,8 @@
 """Supervised conversations in the V3.2 chat format, packed into rows that keep samples apart.
 
-Questions are reasoning-gym problems (half with thinking, half without) and docstring questions;
-only assistant tokens are learnt. Samples of a row cannot see each other (V3 report, 5.1).
+Questions are reasoning-gym problems (half with thinking, half without), docstring questions and
+agents' tasks with their calls and results; only assistant tokens are learnt. Samples of a row
+cannot see each other (V3 report, 5.1).
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from speciale.chat import encode
 from speciale.errors import DataError
 from speciale.files import atomic
 from speciale.tasks import Problem, docstring_questions, problems
+from speciale.tasks.synthesised.demonstrations import demonstrations, joined
 from speciale.train.objective import Batch
-from speciale.train.recipe import Data
+from speciale.train.recipe import Agents, Data
 
 SYSTEM_PROMPTS = ("", "You are a helpful assistant.", "Answer briefly and correctly.")
 _TWO_TURNS = 0.15  # share of conversations with an earlier exchange
@@ -29,9 +31,13 @@ _TWO_TURNS = 0.15  # share of conversations with an earlier exchange
 def conversations(data: Data, seed: int) -> Iterator[tuple[list[dict], str]]:
     """Endless (messages, thinking_mode); the last message is the assistant's."""
     draw = random.Random(seed)
+    agents = None if data.agents is None else agent_conversations(data.agents, seed)
     posed = problems(data.families, seed, "train") if data.families else None
     asked = cycle(docstring_questions(seed, "train"))
     while True:
+        if agents is not None and draw.random() < data.agents.share:
+            yield next(agents)
+            continue
         about_docs = posed is None or draw.random() < data.docstring_share
         mode = "chat" if about_docs or draw.random() < 0.5 else "thinking"
         messages = []
@@ -48,6 +54,21 @@ def conversations(data: Data, seed: int) -> Iterator[tuple[list[dict], str]]:
                     problem = next(posed)
                 messages += [_user(problem.question), _solution(problem, mode)]
         yield messages, mode
+
+
+def agent_conversations(agents: Agents, seed: int) -> Iterator[tuple[list[dict], str]]:
+    """Endless (messages, thinking_mode) of solved tasks with tools: single ones with thinking, and
+    several of one environment without, since thinking goes when the user speaks again. DataError
+    for a store that holds none."""
+    draw = random.Random(seed)
+    single = list(demonstrations(agents.store, seed))
+    if not single:
+        raise DataError(f"the store {agents.store} holds no accepted task with tools to learn from")
+    several = list(joined(single, agents.turns))
+    while True:
+        thinking = draw.random() < 0.5
+        chosen = draw.choice(single if thinking else several)
+        yield chosen.conversation(), "thinking" if thinking else "chat"
 
 
 def _user(text: str) -> dict:

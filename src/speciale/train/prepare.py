@@ -12,11 +12,16 @@ from collections.abc import Iterable, Iterator
 
 from tokenizers import Tokenizer
 
+from speciale.chat import encode
 from speciale.chat.tokenizer import fingerprint, load_tokenizer, save_tokenizer
 from speciale.errors import ConfigError, DataError
 from speciale.tasks import problems
 from speciale.train.bpe import train_tokenizer
-from speciale.train.conversations import PackedConversations, pack_conversations
+from speciale.train.conversations import (
+    PackedConversations,
+    agent_conversations,
+    pack_conversations,
+)
 from speciale.train.packing import PackedTokens, document_tokens, write_tokens
 from speciale.train.progress import Task, task
 from speciale.train.run import Run
@@ -42,7 +47,8 @@ def prepare(run: Run) -> Tokenizer:
             _check_tokenizer(run, tokenizer)
         else:
             with task("train tokenizer"):
-                samples = [*_examples(run, 200_000), *_head(train, _TOKENIZER_BYTES)]
+                shown = [*_examples(run, 200_000), *_agents(run, 400_000)]
+                samples = [*shown, *_head(train, _TOKENIZER_BYTES)]
                 tokenizer = train_tokenizer(samples, run.config.vocab_size)
                 save_tokenizer(tokenizer, run.data)
         _write(run, "valid.tokens", valid, tokenizer)
@@ -120,6 +126,14 @@ def _examples(run: Run, characters: int) -> list[str]:
             if total >= characters:
                 return texts
     return texts
+
+
+def _agents(run: Run, characters: int) -> Iterator[str]:
+    """Conversations with tools as text, so that the format's own words become tokens."""
+    if run.recipe.data.agents is not None:
+        found = agent_conversations(run.recipe.data.agents, run.recipe.seed)
+        texts = (encode(messages, thinking_mode=mode) for messages, mode in found)
+        yield from _head(texts, characters)
 
 
 def _grouped(texts: list[str], size: int = 16) -> list[str]:

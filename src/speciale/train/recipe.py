@@ -20,6 +20,14 @@ StageName = Literal["pretrain", "warmup", "sparse", "sft"]
 STAGES: tuple[StageName, ...] = ("pretrain", "warmup", "sparse", "sft")
 
 
+class Agents(Table):
+    """Solved tasks of a store of `speciale synth`, as conversations with tools."""
+
+    store: str
+    share: float = Field(0.5, ge=0, le=1)  # of the conversations
+    turns: int = Field(3, ge=1)  # tasks of one environment in a conversation, at most
+
+
 class Data(Table):
     sources: list[str] = Field(["stdlib", "usr-share-doc"])  # or paths: folder, .jsonl, .parquet
     text_megabytes: float = Field(12, gt=0)  # text read at most, drawn evenly over all documents
@@ -27,7 +35,8 @@ class Data(Table):
     problem_share: float = Field(0.5, ge=0, lt=1)  # share of problems in the pre-training tokens
     families: dict[str, int] = Field({})  # reasoning-gym family = level
     conversations: int = Field(20000, ge=1)  # of the supervised stage
-    docstring_share: float = Field(0.1, ge=0, le=1)  # of the conversations: about the library
+    docstring_share: float = Field(0.1, ge=0, le=1)  # of the others: about the library
+    agents: Agents | None = None
 
     @field_validator("families")
     @classmethod

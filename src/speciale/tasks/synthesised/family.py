@@ -133,6 +133,19 @@ def read_family(folder: Path) -> Family:
     return Family(about, found, whole)
 
 
+def read_about(folder: Path) -> About:
+    """What a family's env.toml says, without its tasks. DataError as `read_family`."""
+    path = folder / ENV
+    return _parsed(About, path, lambda: tomllib.loads(_bytes(path).decode()))
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from None
+
+
 def write_family(folder: Path, family: Family) -> None:
     """Writes the files into a folder that is there and empty, each of them to the disk."""
     for path, data in family.paths().items():

@@ -18,7 +18,7 @@ from speciale.sandbox import Sandbox
 from speciale.tasks.environment import Environment
 from speciale.tasks.problem import SPLITS, split_of
 from speciale.tasks.synthesised.attempts import answer_of, calls_of
-from speciale.tasks.synthesised.family import GATES, Family, TaskFiles, read_family
+from speciale.tasks.synthesised.family import GATES, Family, TaskFiles, read_about, read_family
 from speciale.tasks.synthesised.pool import PooledFamily, WorldPool
 from speciale.tasks.synthesised.processes import Broke, roleplayer
 from speciale.tasks.synthesised.signatures import tools_of
@@ -36,40 +36,58 @@ FAMILIES = "families"  # the folder of a store that holds those which were accep
 
 
 def synthesised_tasks(
-    folder: str,
+    name: str,
     seed: int,
     level: int | None,
     split: str | None,
     sandbox: Sandbox | None,
     pool: WorldPool | None = None,
 ) -> Iterator[Task]:
-    """Accepted tasks of a store, in an order by `seed`. pool: warm worlds for many attempts, in the
-    place of processes of each one's own."""
+    """Accepted tasks of a store, or of one of its categories ("DIR#CATEGORY"): one of each family
+    in turn, in an order by `seed`. pool: warm worlds for many attempts, in the place of processes
+    of each one's own. DataError for no store, and for a category that it does not have."""
+    folder, _, category = name.partition("#")
     root = Path(folder) / FAMILIES
     if not root.is_dir():
         raise DataError(
             f"{folder} is no store of tasks: `speciale synth general --out DIR` makes one"
         )
-    families = sorted(path for path in root.iterdir() if path.is_dir())
-    Random(seed).shuffle(families)
-    return _tasks(families, f"synth:{folder}", level, split, sandbox, pool)
+    paths = sorted(path for path in root.iterdir() if path.is_dir())
+    if category:
+        known = {path: read_about(path).category for path in paths}
+        paths = [path for path in paths if known[path] == category]
+        if not paths:
+            names = ", ".join(sorted(set(known.values()))) or "none"
+            raise DataError(f"{folder} has no tasks of category {category!r}: it has {names}")
+    Random(seed).shuffle(paths)
+    streams = [_tasks(path, f"synth:{name}", level, split, sandbox, pool) for path in paths]
+    return _in_turn(streams)
+
+
+def _in_turn(streams: list[Iterator[Task]]) -> Iterator[Task]:
+    while streams:
+        for stream in list(streams):
+            task = next(stream, None)
+            if task is None:
+                streams.remove(stream)
+            else:
+                yield task
 
 
 def _tasks(
-    families: list[Path],
+    path: Path,
     source: str,
     level: int | None,
     split: str | None,
     sandbox: Sandbox | None,
     pool: WorldPool | None,
 ) -> Iterator[Task]:
-    for path in families:
-        family, accepted = read_family(path), accepted_in(path)
-        for number, task in family.tasks.items():
-            if number not in accepted or level not in (None, task.about.level):
-                continue
-            if split in (None, split_of_task(task)):
-                yield family_task(family, number, source, sandbox, accepted[number], pool)
+    family, accepted = read_family(path), accepted_in(path)
+    for number, task in family.tasks.items():
+        if number not in accepted or level not in (None, task.about.level):
+            continue
+        if split in (None, split_of_task(task)):
+            yield family_task(family, number, source, sandbox, accepted[number], pool)
 
 
 def split_of_task(task: TaskFiles) -> str:
