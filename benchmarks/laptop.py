@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 
 from _results import write
-from speciale.evals.speedrun import speedrun
+from speciale.speedrun import speedrun
 from speciale.train.recipe import read_recipe
 
 

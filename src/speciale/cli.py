@@ -92,7 +92,7 @@ def speedrun(
       speciale speedrun --recipe tiny --out runs/first
       speciale speedrun --recipe my.toml --set seed=1 --set sft.steps=200
     """
-    from speciale.evals.speedrun import speedrun as run_all
+    from speciale.speedrun import speedrun as run_all
     from speciale.train.recipe import read_recipe
 
     resolved = read_recipe(recipe, overrides)
@@ -100,6 +100,8 @@ def speedrun(
     report = run_all(folder, resolved, _command())
     program = "speciale" if shutil.which("speciale") else sys.argv[0]  # .venv may be inactive
     print(f"report: {report.resolve()}\nchat:   {shlex.join([program, 'chat', str(folder)])}")
+    if resolved.rl is not None:
+        print(f"RL:     {(folder / 'rl' / 'report.html').resolve()}")
 
 
 @app.command()
@@ -139,10 +141,16 @@ def report(run: Annotated[Path, typer.Argument(help="Folder of a run, finished o
     """Write a run's report.html, one page with no other files.
 
     \b
-    Example:
+    Examples:
       speciale report runs/laptop
+      speciale report runs/laptop/rl        # of an RL run, with samples side by side over time
     """
-    from speciale.evals.report import write_report
+    from speciale.rl.run import is_rl_run
+
+    if is_rl_run(run):
+        from speciale.rl.report import write_report
+    else:
+        from speciale.evals.report import write_report
 
     print(f"report: {write_report(run).resolve()}")
 

@@ -53,5 +53,6 @@ def small_recipe(model: Path, **tables: dict) -> Recipe:
         "domains": {"letters": {"sources": ["letters"], "thinking": "off"}},
     }  # fmt: skip
     for name, table in tables.items():
-        values[name] = {**values.get(name, {}), **table} if isinstance(table, dict) else table
+        merged = isinstance(table, dict) and name != "domains"
+        values[name] = {**values.get(name, {}), **table} if merged else table
     return Recipe.model_validate(values)

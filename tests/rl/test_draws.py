@@ -5,11 +5,10 @@ from collections import Counter
 
 import pytest
 
-from rl.small import letter_tasks
+from rl.small import letter_tasks, small_recipe
 from speciale.errors import ConfigError, DataError
 from speciale.rl import draws as module
 from speciale.rl.draws import Draws, cells_of
-from speciale.rl.recipe import Curriculum, Domain
 
 
 @pytest.fixture(autouse=True)
@@ -18,8 +17,7 @@ def _tasks(monkeypatch):
 
 
 def made(**domains):
-    tables = {name: Domain.model_validate(table) for name, table in domains.items()}
-    return Draws(tables, Curriculum(), seed=3)
+    return Draws(small_recipe("nowhere", seed=3, domains=domains))
 
 
 def told(draws, count, informative=lambda draw: True):
@@ -86,3 +84,12 @@ def test_a_source_without_tasks_is_named(monkeypatch):
     monkeypatch.setattr(module, "load_tasks", lambda *_, **__: iter(()))
     with pytest.raises(DataError, match="'x@2' has no task to train on"):
         made(a={"sources": ["x@2"]}).next()
+
+
+def test_a_store_is_named_once():
+    domains = {"a": {"sources": ["synth:{store}#chain@1"], "heldout": ["synth:{store}#hops"]}}
+    recipe = small_recipe("m", domains=domains, store="x/tasks")
+    assert recipe.sources("a") == ["synth:x/tasks#chain@1"]
+    assert recipe.sources("a", heldout=True) == ["synth:x/tasks#hops"]
+    with pytest.raises(ConfigError, match="store is not set"):
+        Draws(small_recipe("m", domains=domains))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from micro import write_micro
-from speciale.evals import speedrun as whole
+from speciale import speedrun as whole
 from speciale.train import loop, stages
 from speciale.train.recipe import STAGES, read_recipe
 from speciale.train.run import Run

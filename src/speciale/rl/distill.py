@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from random import Random
 from typing import Any, Literal
@@ -30,6 +31,8 @@ from speciale.rl.recipe import PACKAGE, Curriculum, Domain, Optimisation, Recipe
 from speciale.rl.rewards.settings import build
 from speciale.rl.rollouts import Rollout as Attempt
 from speciale.rl.rollouts import Rollouts, new_group
+from speciale.rl.trainer import WORLDS
+from speciale.tasks.synthesised.pool import WorldPool
 from speciale.train.checkpointing import load_tensors
 from speciale.train.conversations import PackedConversations, pack_rows
 from speciale.train.folder import RunFolder
@@ -53,6 +56,7 @@ class DistillRecipe(Table):
     name: str = Field(pattern=r"^\w[\w .-]*$")
     seed: int = Field(0, ge=0)
     student: str  # the checkpoint that the specialists started from
+    store: str | None = None  # of synthesised tasks: sources name it as synth:{store}
     context: int = Field(512, ge=16)  # tokens of a training row; longer solutions are left out
     rollout: Rollout = Field(default_factory=Rollout)
     train: Stage
@@ -122,14 +126,18 @@ async def _solutions(
     domains = {name: specialist}
     sampling = Recipe(
         name=recipe.name, seed=recipe.seed, model=specialist.model, rollout=recipe.rollout,
-        train=Optimisation(steps=1), domains=domains,
+        train=Optimisation(steps=1), curriculum=Curriculum(floor=1.0), domains=domains,
+        store=recipe.store,
     )  # fmt: skip
-    draws = Draws(domains, Curriculum(floor=1.0), recipe.seed)
+    worlds = WorldPool(most=WORLDS)
+    draws = Draws(sampling, worlds)
     core = sampler_core(load_model(folder), recipe.rollout, 0)
     sampler = Lockstep(core, tokenizer)
     rollouts = Rollouts(sampling, sampler, {name: build(specialist.rewards)}, sampler.leave)
     found: list[dict[str, Any]] = []
-    with task(f"specialist {name}", specialist.tasks) as progress:
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(worlds)
+        progress = stack.enter_context(task(f"specialist {name}", specialist.tasks))
         while progress.done < specialist.tasks:
             some = min(recipe.rollout.groups, specialist.tasks - progress.done)
             pairs = [(draw, new_group(draw)) for draw in (draws.next() for _ in range(some))]

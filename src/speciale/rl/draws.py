@@ -15,7 +15,7 @@ from random import Random
 from typing import Any
 
 from speciale.errors import ConfigError, DataError
-from speciale.rl.recipe import Curriculum, Domain
+from speciale.rl.recipe import Recipe
 from speciale.tasks.sources import load_tasks
 from speciale.tasks.synthesised.pool import WorldPool
 from speciale.tasks.task import Task
@@ -86,22 +86,16 @@ class _Place:
 class Draws:
     """Endless draws; `state` and `restore` carry all that they depend on."""
 
-    def __init__(
-        self,
-        domains: Mapping[str, Domain],
-        curriculum: Curriculum,
-        seed: int,
-        pool: WorldPool | None = None,
-    ) -> None:
+    def __init__(self, recipe: Recipe, pool: WorldPool | None = None) -> None:
         """pool: warm worlds for synthesised tasks."""
-        self._domains, self._curriculum, self._seed = domains, curriculum, seed
+        self._domains, self._curriculum, self._seed = recipe.domains, recipe.curriculum, recipe.seed
         self._pool = pool
         self._count = 0
-        self._given = dict.fromkeys(domains, 0)
+        self._given = dict.fromkeys(recipe.domains, 0)
         self._banned: set[str] = set()
         self._places = {
-            name: [_Place(cell) for cell in cells_of(name, domain.sources)]
-            for name, domain in domains.items()
+            name: [_Place(cell) for cell in cells_of(name, recipe.sources(name))]
+            for name in recipe.domains
         }
 
     def next(self) -> Draw:

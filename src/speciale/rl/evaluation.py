@@ -41,9 +41,9 @@ class Evaluator:
         self.recipe, self._rewards, self._pool = recipe, rewards, pool
         self._subjects = [
             self._subject(cell, trained)
-            for name, domain in recipe.domains.items()
-            for trained, sources in ((True, domain.sources), (False, domain.heldout))
-            for cell in cells_of(name, sources)
+            for name in recipe.domains
+            for trained in (True, False)
+            for cell in cells_of(name, recipe.sources(name, heldout=not trained))
         ]
 
     def _subject(self, cell: Cell, trained: bool) -> _Subject:

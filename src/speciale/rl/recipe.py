@@ -110,6 +110,7 @@ class Recipe(Table):
     name: str = Field(pattern=r"^\w[\w .-]*$")  # also a folder's name
     seed: int = Field(0, ge=0)
     model: str  # where RL starts: a run, an RL run or an HF-layout folder
+    store: str | None = None  # of synthesised tasks: sources name it as synth:{store}
     variant: Literal["v3.2", "speciale"] = "v3.2"  # speciale: always thinks, calls no tools
     rollout: Rollout = Field(default_factory=Rollout)
     objective: ObjectiveSettings = Field(default_factory=ObjectiveSettings)
@@ -125,6 +126,16 @@ class Recipe(Table):
             if "/" in name or not name.strip():
                 raise ValueError(f"a domain's name is {name!r}: give one without '/'")
         return domains
+
+    def sources(self, domain: str, heldout: bool = False) -> list[str]:
+        """The sources of a domain, the store's path in them. ConfigError where it is missing."""
+        found = self.domains[domain].heldout if heldout else self.domains[domain].sources
+        if self.store is None and any("{store}" in source for source in found):
+            raise ConfigError(
+                f"recipe {self.name!r}: domains.{domain} takes tasks of {{store}}, but store is "
+                "not set: give the folder of a store, such as --set store=runs/laptop/tasks"
+            )
+        return [source.replace("{store}", self.store or "") for source in found]
 
     @model_validator(mode="after")
     def _speciale_calls_no_tools(self) -> Recipe:

@@ -8,6 +8,7 @@ model/              the finished model, an HF-layout folder with its tokenizer
 from __future__ import annotations
 
 import json
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,14 @@ class RlRun(RunFolder):
                 self.samples,
                 "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records),
             )
+
+
+def is_rl_run(folder: Path) -> bool:
+    """Whether a folder's recipe is one of RL."""
+    try:
+        return "domains" in tomllib.loads((folder / "recipe.toml").read_text("utf-8"))
+    except (OSError, ValueError):
+        return False
 
 
 def _records(path: Path) -> list[dict[str, Any]]:

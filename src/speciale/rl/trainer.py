@@ -55,8 +55,7 @@ class Trainer:
             for name, domain in self.recipe.domains.items()
         }
         self.worlds = WorldPool(most=WORLDS)
-        parts = (self.recipe.domains, self.recipe.curriculum, self.recipe.seed, self.worlds)
-        self.draws = Draws(*parts)
+        self.draws = Draws(self.recipe, self.worlds)
         self.evaluator = Evaluator(self.recipe, self.rewards, self.worlds)
         self.learner = Learner(self.recipe, self.model)  # whose reference is the model by now
         self.step, self.seconds = 0, 0.0

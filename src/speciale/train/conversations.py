@@ -22,16 +22,21 @@ from speciale.files import atomic
 from speciale.tasks import Problem, docstring_questions, problems
 from speciale.tasks.synthesised.demonstrations import demonstrations, joined
 from speciale.train.objective import Batch
-from speciale.train.recipe import Agents, Data
+from speciale.train.recipe import Data
 
 SYSTEM_PROMPTS = ("", "You are a helpful assistant.", "Answer briefly and correctly.")
 _TWO_TURNS = 0.15  # share of conversations with an earlier exchange
 
 
-def conversations(data: Data, seed: int) -> Iterator[tuple[list[dict], str]]:
-    """Endless (messages, thinking_mode); the last message is the assistant's."""
+def conversations(
+    data: Data, seed: int, store: Path | None = None
+) -> Iterator[tuple[list[dict], str]]:
+    """Endless (messages, thinking_mode); the last message is the assistant's. store: of the agents'
+    tasks, where the data have some."""
     draw = random.Random(seed)
-    agents = None if data.agents is None else agent_conversations(data.agents, seed)
+    agents = None
+    if data.agents is not None and store is not None:
+        agents = agent_conversations(store, data.agents.turns, seed)
     posed = problems(data.families, seed, "train") if data.families else None
     asked = cycle(docstring_questions(seed, "train"))
     while True:
@@ -56,15 +61,15 @@ def conversations(data: Data, seed: int) -> Iterator[tuple[list[dict], str]]:
         yield messages, mode
 
 
-def agent_conversations(agents: Agents, seed: int) -> Iterator[tuple[list[dict], str]]:
+def agent_conversations(store: Path, turns: int, seed: int) -> Iterator[tuple[list[dict], str]]:
     """Endless (messages, thinking_mode) of solved tasks with tools: single ones with thinking, and
     several of one environment without, since thinking goes when the user speaks again. DataError
     for a store that holds none."""
     draw = random.Random(seed)
-    single = list(demonstrations(agents.store, seed))
+    single = list(demonstrations(store, seed))
     if not single:
-        raise DataError(f"the store {agents.store} holds no accepted task with tools to learn from")
-    several = list(joined(single, agents.turns))
+        raise DataError(f"the store {store} holds no accepted task with tools to learn from")
+    several = list(joined(single, turns))
     while True:
         thinking = draw.random() < 0.5
         chosen = draw.choice(single if thinking else several)
@@ -111,10 +116,15 @@ def tokenise(tokenizer: Tokenizer, messages: list[dict], mode: str) -> tuple[lis
 
 
 def pack_conversations(
-    path: Path, tokenizer: Tokenizer, data: Data, seed: int, advance=lambda _n: None
+    path: Path,
+    tokenizer: Tokenizer,
+    data: Data,
+    seed: int,
+    advance=lambda _n: None,
+    store: Path | None = None,
 ) -> None:
     """Writes the rows of a recipe's conversations. DataError if none fits."""
-    posed = islice(conversations(data, seed), data.conversations)
+    posed = islice(conversations(data, seed, store), data.conversations)
 
     def tokenised() -> Iterator[tuple[list[int], list[bool]]]:
         for count, (messages, mode) in enumerate(posed):

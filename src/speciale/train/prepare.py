@@ -62,7 +62,7 @@ def prepare(run: Run) -> Tokenizer:
     _check_tokenizer(run, tokenizer)
     if not chat.exists():
         with task("write conversations", data.conversations) as progress:
-            pack_conversations(chat, tokenizer, data, seed, progress.advance)
+            pack_conversations(chat, tokenizer, data, seed, progress.advance, run.tasks)
     # What a stage will read, now rather than after an hour.
     for path in wanted[1:]:
         PackedTokens(path).batch(0, 1, data.context, seed)
@@ -130,8 +130,9 @@ def _examples(run: Run, characters: int) -> list[str]:
 
 def _agents(run: Run, characters: int) -> Iterator[str]:
     """Conversations with tools as text, so that the format's own words become tokens."""
-    if run.recipe.data.agents is not None:
-        found = agent_conversations(run.recipe.data.agents, run.recipe.seed)
+    agents = run.recipe.data.agents
+    if agents is not None and run.tasks is not None:
+        found = agent_conversations(run.tasks, agents.turns, run.recipe.seed)
         texts = (encode(messages, thinking_mode=mode) for messages, mode in found)
         yield from _head(texts, characters)
 

@@ -23,7 +23,8 @@ STAGES: tuple[StageName, ...] = ("pretrain", "warmup", "sparse", "sft")
 class Agents(Table):
     """Solved tasks of a store of `speciale synth`, as conversations with tools."""
 
-    store: str
+    store: str | None = None  # None: the run's own folder tasks/, which a speedrun makes
+    tasks: int = Field(300, ge=1)  # that it makes there
     share: float = Field(0.5, ge=0, le=1)  # of the conversations
     turns: int = Field(3, ge=1)  # tasks of one environment in a conversation, at most
 
@@ -76,6 +77,7 @@ class Recipe(Table):
     sparse: Stage
     sft: Stage
     evaluation: Evaluation = Evaluation()
+    rl: str | None = None  # the RL recipe that a speedrun ends with
 
     def stage(self, name: StageName) -> Stage:
         return getattr(self, name)

@@ -1,9 +1,11 @@
 """A run is a folder: recipe, facts, data, metrics, checkpoints, the model, results, report.
 
 recipe.toml run.json metrics.jsonl results.json report.html
+tasks/   the store of the agents' tasks, if the data have some and name no other
 data/    tokenizer.json train.tokens valid.tokens chat.npy
 stages/  pretrain.safetensors ... (finished) and pretrain.part.safetensors (under way)
-model/   the finished model, an HF-layout folder with its tokenizer
+model/   the finished chat model, an HF-layout folder with its tokenizer
+rl/      an RL run that starts from it, if the recipe names one
 """
 
 from __future__ import annotations
@@ -32,6 +34,14 @@ class Run(RunFolder):
     @property
     def model(self) -> Path:
         return self.folder / "model"
+
+    @property
+    def tasks(self) -> Path | None:
+        """The store of the agents' tasks; None where the data have none."""
+        agents = self.recipe.data.agents
+        if agents is None:
+            return None
+        return self.folder / "tasks" if agents.store is None else Path(agents.store)
 
     def finished(self, stage: StageName) -> Path:
         return self.folder / "stages" / f"{stage}.safetensors"

@@ -22,7 +22,6 @@ from speciale.rl.rewards.proof import Proof
 from speciale.rl.rewards.proof_scores import ALPHA, BETA
 from speciale.rl.rewards.rubric import Rubric
 from speciale.rl.rewards.rules import Format, Language, Length, Outcome
-from speciale.sandbox import Sandbox
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SECRETS = ("key", "api_key", "token", "password", "secret")
@@ -120,12 +119,9 @@ class RewardSettings(_Table):
         return self
 
 
-def build(
-    settings: RewardSettings, sandbox: Sandbox | None = None, tokenizer: Tokenizer | None = None
-) -> Rewards:
+def build(settings: RewardSettings, tokenizer: Tokenizer | None = None) -> Rewards:
     """The rewards that a table asks for.
 
-    sandbox: for components that run code; none of these does (a task's verifier has its own).
     tokenizer: of the sampler; with it Format reads the sampled ids strictly. ConfigError where
     nothing has a weight, and for a grader whose address or key's variable is not there.
     """

@@ -1,0 +1,75 @@
+"""A whole run: tasks, data, four stages, the chat model, its results, RL from it, the report."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from speciale.chat.tokenizer import save_tokenizer
+from speciale.evals.report import write_report
+from speciale.evals.results import evaluate
+from speciale.model import save_model
+from speciale.rl.recipe import read_recipe
+from speciale.rl.run import RlRun
+from speciale.rl.trainer import Trainer
+from speciale.synth.pool import LocalPool
+from speciale.synth.progress import Show
+from speciale.synth.run import run as synthesise
+from speciale.synth.starter import PATTERNS, items
+from speciale.synth.store import Store
+from speciale.train.prepare import prepare
+from speciale.train.progress import console, task
+from speciale.train.recipe import STAGES, Recipe
+from speciale.train.run import Run
+from speciale.train.stages import stage_model, train_stage
+
+
+def speedrun(folder: Path, recipe: Recipe, command: str) -> Path:
+    """Runs everything that `folder` does not hold yet; returns the report's path. SandboxError
+    where the recipe has agents' tasks and this machine no sandbox."""
+    start = time.monotonic()
+    run = Run.create(folder, recipe, command)
+    with run.locked():
+        make_tasks(run)
+        prepare(run)
+        for stage in STAGES:
+            train_stage(run, stage)
+            write_report(folder)
+        finish(run)
+        report = write_report(folder)
+        reinforce(run, command)
+    console.print(f"finished in {(time.monotonic() - start) / 60:.1f} minutes")
+    return report
+
+
+def make_tasks(run: Run) -> None:
+    """Synthesises the agents' tasks that the recipe asks for, gates and all, into the run."""
+    agents = run.recipe.data.agents
+    if agents is None or agents.store is not None or (run.data / "chat.npy").exists():
+        return
+    with Store(run.folder / "tasks") as store, LocalPool() as pool, Show() as show:
+        synthesise(items(list(PATTERNS), run.recipe.seed), agents.tasks, store, pool, show)
+
+
+def finish(run: Run) -> None:
+    """Writes the chat model with its tokenizer, then its results."""
+    model = stage_model(run, "sft")
+    if not (run.model / "config.json").exists():
+        with task("write model"):
+            save_tokenizer(prepare(run), run.model)
+            save_model(model, run.model)  # its last file, config.json, says that all is there
+    evaluate(run, model)
+
+
+def reinforce(run: Run, command: str) -> None:
+    """RL from the chat model, in the run's folder rl/."""
+    if run.recipe.rl is None:
+        return
+    changes = [f'model="{run.folder}"', f"seed={run.recipe.seed}"]
+    if run.tasks is not None:
+        changes.append(f'store="{run.tasks}"')
+    recipe = read_recipe(run.recipe.rl, changes)
+    rl = RlRun.create(run.folder / "rl", recipe, command)
+    with rl.locked():
+        if not (rl.model / "config.json").exists():
+            Trainer(rl).train()
