@@ -125,3 +125,42 @@ def test_a_fault_of_ours_is_told_to_every_caller(monkeypatch):
         await engine.close()
 
     asyncio.run(main())
+
+
+def test_complete_gives_the_same_samples_and_wakes_nobody_before():
+    params = SamplingParams(temperature=1.0, max_tokens=10, ignore_eos=True, seed=4, n=3)
+
+    async def main():
+        async with Engine(core()) as engine:
+            done = await engine.complete([1, 2, 3], params)
+            streamed = {}
+            async for update in engine.generate([1, 2, 3], params):
+                if update.completion is not None:
+                    streamed[update.index] = update.completion.ids
+            job = asyncio.create_task(engine.complete([1] * 30, SamplingParams(max_tokens=200)))
+            await asyncio.sleep(0.05)
+            job.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await job
+            await engine.complete([5], SamplingParams(max_tokens=1))  # it still serves
+            return done, streamed, engine.busy
+
+    done, streamed, busy = asyncio.run(main())
+    assert [completion.index for completion in done] == [0, 1, 2]
+    assert {completion.index: completion.ids for completion in done} == streamed
+    assert busy > 0
+
+
+def test_requests_with_one_prompt_compute_it_once():
+    """Of several requests, not only of the samples of one."""
+    one = core()
+    prompt = list(range(1, 90)) + [7] * 60
+    numbers = [one.add(prompt, SamplingParams(max_tokens=2, seed=n))[0] for n in range(4)]
+    other = one.add([9, *prompt[1:]], SamplingParams(max_tokens=2, seed=0))[0]
+    computed = {}
+    while not one.idle:
+        for update in one.step():
+            if update.completion is not None:
+                computed[update.request] = update.completion.cached_tokens
+    assert computed[numbers[0]] == 0 and computed[other] == 0
+    assert all(computed[number] >= len(prompt) - 2 for number in numbers[1:])

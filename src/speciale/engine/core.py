@@ -6,7 +6,6 @@ and go and weights change between steps.
 
 from __future__ import annotations
 
-import os
 import secrets
 import time
 from collections.abc import Sequence as Ids
@@ -27,7 +26,7 @@ from speciale.engine.sampler import Draw, Row, sample
 from speciale.engine.scheduler import Scheduler
 from speciale.engine.sequence import Sequence, Work
 from speciale.engine.speculation import DraftPolicy
-from speciale.engine.store import Store, page_bytes
+from speciale.engine.store import Store, cache_budget
 from speciale.errors import RequestError
 from speciale.model import Transformer
 from speciale.model.checkpoint import load_state
@@ -44,17 +43,6 @@ class EngineOptions:
     speculate: bool | None = None  # draft with the MTP layer; None: where it measures faster
 
 
-def cache_budget(model: Transformer, context: int, mtp: bool) -> int:
-    """Bytes of pages unless the caller says: 16 requests of the longest context, but at most a
-    quarter of the memory that is free."""
-    wanted = 16 * (-(-context // PAGE) + 1) * page_bytes(model.config, mtp)
-    try:
-        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (ValueError, OSError):  # a system that does not tell
-        free = 8 << 30
-    return min(wanted, free // 4)
-
-
 class Core:
     def __init__(
         self, model: Transformer, tokenizer: Tokenizer | None, options: EngineOptions
@@ -67,7 +55,7 @@ class Core:
             raise RequestError("speculate is true, but the model has no MTP layer: leave it out")
         budget = options.cache_bytes
         if budget is None:
-            budget = cache_budget(model, self.context, mtp)
+            budget = cache_budget(config, self.context, mtp)
         self.store = Store(config, budget, mtp)
         self.prefix = PrefixCache(PagePool(self.store.pages, PAGE))
         self.scheduler = Scheduler(

@@ -7,6 +7,8 @@ first written.
 
 from __future__ import annotations
 
+import os
+
 import torch
 from torch import Tensor
 
@@ -21,6 +23,17 @@ def page_bytes(config: ModelConfig, mtp: bool) -> int:
     width = config.kv_lora_rank + config.qk_rope_head_dim + config.index_head_dim
     routed = (config.num_hidden_layers - config.first_k_dense_replace) * config.num_experts_per_tok
     return PAGE * (4 * layers * width + 2 * routed)
+
+
+def cache_budget(config: ModelConfig, context: int, mtp: bool, requests: int = 16) -> int:
+    """Bytes of pages for so many requests of the longest context, but at most a quarter of the
+    memory that is free."""
+    wanted = requests * (-(-context // PAGE) + 1) * page_bytes(config, mtp)
+    try:
+        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError):  # a system that does not tell
+        free = 8 << 30
+    return min(wanted, free // 4)
 
 
 class Store:

@@ -3,6 +3,7 @@
 V3.2 report, 3.1 (stale data is why off-policy masking exists); AReaL, arXiv 2505.24298, 5: groups
 are begun as long as their weights can be at most `staleness` steps old when their turn comes, and a
 new one when one ends; what is under way goes on over new weights, each token with its version.
+`Asynchronous` has the engine in this process, servers.py the same on servers.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +19,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from speciale.agents.embedded import EmbeddedSampler
+from speciale.agents.sampler import Sampler
 from speciale.engine.core import Core
 from speciale.engine.engine import Engine
 from speciale.model import Transformer
@@ -33,24 +36,21 @@ def half_of_the_cores() -> int:
     return max(1, len(os.sched_getaffinity(0)) // 2)
 
 
-class Asynchronous:
-    """Groups under way and groups that wait for their turn; both are in its state."""
+class Continuous(ABC):
+    """Groups under way and groups that wait for their turn, whoever samples; both are in its
+    state."""
 
     def __init__(
         self,
         recipe: Recipe,
-        model: Transformer,
-        tokenizer: Tokenizer,
+        sampler: Sampler,
         draws: Draws,
         rewards: dict[str, Rewards],
         version: int,
     ) -> None:
+        """version: of the weights that the sampler begins with."""
         self._settings, self._draws = recipe.rollout, draws
-        self.core: Core = sampler_core(model, recipe.rollout, version)
-        self._engine = Engine(self.core, threads=half_of_the_cores())
-        self._rollouts = Rollouts(
-            recipe, EmbeddedSampler(self._engine, tokenizer=tokenizer), rewards
-        )
+        self._rollouts = Rollouts(recipe, sampler, rewards)
         self._version = self._first = version
         self._begun = 0  # groups of this process that were not dropped again
         self._tasks: dict[asyncio.Task, Draw] = {}
@@ -59,8 +59,20 @@ class Asynchronous:
         self._ended = asyncio.Event()
         self._fault: BaseException | None = None
 
+    @property
+    @abstractmethod
+    def busy(self) -> float:
+        """Seconds in which the sampler worked so far."""
+
+    @abstractmethod
+    async def _hand_on(self, model: Transformer, version: int) -> None:
+        """Gives the sampler the model's weights; when it returns, it samples with these."""
+
+    @abstractmethod
+    async def _close_sampler(self) -> None: ...
+
     async def collect(self) -> Batch:
-        batch, begun, busy = Batch(), time.perf_counter(), self._engine.busy
+        batch, begun, busy = Batch(), time.perf_counter(), self.busy
         most = int(self._settings.groups * self._settings.most_draws)
         while len(batch.kept) < self._settings.groups:
             self._refill()
@@ -79,13 +91,12 @@ class Asynchronous:
             if self._fault is not None:
                 raise self._fault
         batch.drawn, self._news = self._news, []
-        batch.busy = self._engine.busy - busy
+        batch.busy = self.busy - busy
         batch.seconds = time.perf_counter() - begun
         return batch
 
     async def update(self, model: Transformer) -> None:
-        tensors = {name: t.clone() for name, t in sampler_weights(model, self._settings).items()}
-        await self._engine.update_weights(tensors, self._settings.recompute)
+        await self._hand_on(model, self._version + 1)
         self._version += 1
         self._refill()
 
@@ -93,7 +104,7 @@ class Asynchronous:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._engine.close()
+        await self._close_sampler()
 
     def _refill(self) -> None:
         """Begins groups up to the bound: those not consumed yet must find their turn within
@@ -136,6 +147,35 @@ class Asynchronous:
         else:
             self._begun -= 1
         self._ended.set()
+
+
+class Asynchronous(Continuous):
+    """The engine in this process samples, on a thread of its own."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        model: Transformer,
+        tokenizer: Tokenizer,
+        draws: Draws,
+        rewards: dict[str, Rewards],
+        version: int,
+    ) -> None:
+        self.core: Core = sampler_core(model, recipe.rollout, version)
+        self._engine = Engine(self.core, threads=half_of_the_cores())
+        sampler = EmbeddedSampler(self._engine, tokenizer=tokenizer)
+        super().__init__(recipe, sampler, draws, rewards, version)
+
+    @property
+    def busy(self) -> float:
+        return self._engine.busy
+
+    async def _hand_on(self, model: Transformer, version: int) -> None:
+        tensors = {name: t.clone() for name, t in sampler_weights(model, self._settings).items()}
+        await self._engine.update_weights(tensors, self._settings.recompute)
+
+    async def _close_sampler(self) -> None:
+        await self._engine.close()
 
 
 def oldest(group: Group) -> int:

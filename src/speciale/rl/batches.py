@@ -17,6 +17,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from speciale.engine.core import Core, EngineOptions
+from speciale.engine.store import cache_budget
 from speciale.model import Transformer
 from speciale.rl.draws import Draw, Draws
 from speciale.rl.lockstep import Lockstep
@@ -77,11 +78,13 @@ def settle(group: Group, draw: Draw, draws: Draws) -> None:
 def sampler_core(model: Transformer, settings: Rollout, version: int) -> Core:
     """An engine on a copy of the model's weights."""
     copy = Transformer(model.config).requires_grad_(False)
+    context = min(settings.window, model.config.max_position_embeddings)
     core = Core(
         copy,
         None,
         EngineOptions(
-            max_context=min(settings.window, model.config.max_position_embeddings),
+            cache_bytes=cache_budget(model.config, context, False, settings.running),
+            max_context=context,
             max_sequences=settings.running,
             max_batch_tokens=max(512, settings.running),
             max_waiting=1 << 20,

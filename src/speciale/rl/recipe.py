@@ -20,6 +20,20 @@ from speciale.train.tables import Table, read_table
 PACKAGE = "speciale.recipes.rl"
 
 
+class ServerSettings(Table):
+    """vLLM or SGLang servers that sample, and not the engine in this process (servers.py)."""
+
+    kind: Literal["vllm", "sglang"] = "vllm"
+    urls: list[str] = Field(min_length=1)  # of each server, with or without /v1
+    model: str = "default"  # the name that vLLM serves it under
+    # The environment variable that holds the servers' key; recipes are stored, so never the key.
+    key_env: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    # A folder of this run alone, which servers and trainer see under the same path.
+    weights: str = Field(min_length=1)
+    update_s: float = Field(600, gt=0)  # for a server to load new weights
+    routing: bool = False  # the servers run with --enable-return-routed-experts
+
+
 class Rollout(Table):
     groups: int = Field(16, ge=1)  # tasks of a step
     group_size: int = Field(8, ge=2)  # attempts at each
@@ -39,6 +53,7 @@ class Rollout(Table):
     most_draws: float = Field(2.0, ge=1)  # times `groups`: then a step trains on what there is
     weights: Literal["float32", "bfloat16"] = "float32"  # the sampler's, rounded to these
     recheck_share: float = Field(0.02, ge=0, le=1)  # of attempts that are verified twice
+    server: ServerSettings | None = None  # None: the engine in this process samples
 
     def params(self, seed: int, end: int, max_tokens: int | None = None) -> SamplingParams:
         """How one attempt draws; `end` is the id that ends a turn."""

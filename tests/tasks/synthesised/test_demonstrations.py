@@ -12,6 +12,7 @@ from speciale.sandbox import Sandbox
 from speciale.synth.gates import gates_json, judge
 from speciale.synth.gates.gate import Gate, Judged
 from speciale.synth.starter import make
+from speciale.tasks.sources import load_tasks
 from speciale.tasks.synthesised.demonstrations import demonstrations, joined
 from speciale.tasks.synthesised.family import Family, TaskFiles, write_family
 from speciale.tasks.synthesised.pool import WorldPool
@@ -156,3 +157,13 @@ def test_results_of_other_forms_come_from_another_run(tmp_path, sandbox):
 def test_no_store(tmp_path):
     with pytest.raises(DataError, match="is no store of tasks"):
         next(demonstrations(tmp_path, 0))
+
+
+def test_a_category_and_families_in_turn(store):
+    one = list(load_tasks(f"synth:{store}#starter-hunt"))
+    assert {task.metadata["category"] for task in one} == {"starter-hunt"} and len(one) > 1
+    assert one[0].source == f"synth:{store}#starter-hunt"
+    families = [task.id.split("/")[0] for task in load_tasks(f"synth:{store}", seed=2)]
+    assert len(set(families[:3])) == 3  # one of each before the second of any
+    with pytest.raises(DataError, match="no tasks of category 'starter-none': it has starter-hops"):
+        load_tasks(f"synth:{store}#starter-none")
