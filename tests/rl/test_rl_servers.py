@@ -1,0 +1,367 @@
+"""RL whose rollouts are on servers: ids, weights, staleness, servers that go away and come back.
+
+vLLM and SGLang cannot run here: doubles answer over real HTTP as their documentation says, with a
+real model of their own behind them, so that wrong ids or weights show in the log-prob gap.
+"""
+
+import asyncio
+import base64
+import io
+import itertools
+import json
+import logging
+import threading
+from contextlib import ExitStack, contextmanager
+
+import numpy as np
+import pytest
+import torch
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from http_server import http_server
+from model.configs import random_model
+from rl.small import letter_tasks, small_model, small_recipe
+from speciale.agents import http
+from speciale.agents.sampler import SamplerError
+from speciale.chat.tokenizer import load_tokenizer
+from speciale.engine.engine import Engine
+from speciale.engine.params import SamplingParams
+from speciale.errors import ConfigError, TrainingError
+from speciale.model import load_model
+from speciale.rl import draws, servers, trainer
+from speciale.rl.batches import sampler_core
+from speciale.rl.recipe import read_recipe
+from speciale.rl.run import RlRun
+from speciale.rl.servers import Fleet, Served, WeightFolder, check
+from speciale.rl.trainer import Trainer
+from speciale.train.checkpointing import load_tensors
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return small_model(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch):
+    monkeypatch.setattr(draws, "load_tasks", letter_tasks)
+    monkeypatch.setattr(http, "_WAIT_S", 0.001)
+    monkeypatch.setattr(trainer, "write_report", lambda _: None)  # seconds of drawing
+    monkeypatch.setattr(servers, "_FIRST_WAIT_S", 0.02)
+    monkeypatch.setattr(servers, "_MOST_WAIT_S", 0.05)
+
+
+class Double:
+    """A server of a kind: it begins with other weights than the run, as after a restart."""
+
+    def __init__(self, kind, config):
+        self.kind, self.config = kind, config
+        self.engine = Engine(sampler_core(random_model(config, 7), small_recipe("m").rollout, 0))
+        self.version = "default"
+        self.paused = self.reset = False
+        self.going = threading.Event()
+        self.going.set()
+        self.posts = []  # paths, with what tells them apart
+        self.samples = 0
+        self.down = lambda path: False  # whether it answers 503
+        self.deaf = False  # says that it loads weights, and does not
+        self.app = Starlette(routes=[Route("/{_:path}", self._answer, methods=["GET", "POST"])])
+
+    def weights(self):
+        return {n: t.clone() for n, t in self.engine.core.model.state_dict().items()}
+
+    async def _answer(self, request: Request):
+        path = request.url.path
+        if self.down(path):
+            return Response("engine dead", 503)
+        if request.headers.get("authorization") != "Bearer secret":
+            return Response("who are you?", 401)
+        if path == "/health":
+            return Response()
+        answer = {
+            "/v1/completions": self._completions, "/generate": self._generate,
+            "/pause": self._pause, "/pause_generation": self._pause,
+            "/collective_rpc": self._reload, "/update_weights_from_disk": self._reload,
+            "/reset_prefix_cache": self._reset,
+            "/resume": self._resume, "/continue_generation": self._resume,
+        }[path]  # fmt: skip
+        try:
+            body = json.loads(await request.body() or b"{}")
+            return JSONResponse(await answer(body, request.query_params))
+        except ClientDisconnect:
+            return Response()
+
+    async def _sample(self, prompt, settings, limit):
+        self.samples += 1
+        while not self.going.is_set():
+            await asyncio.sleep(0.005)
+        params = SamplingParams(
+            max_tokens=limit, temperature=settings["temperature"], seed=settings["seed"],
+            stop_ids=settings["stop_token_ids"], routing=True,
+        )  # fmt: skip
+        [done] = await self.engine.complete(prompt, params)
+        return done
+
+    async def _completions(self, body, _query):
+        assert self.kind == "vllm"
+        assert body["model"] == "policy" and body["return_token_ids"]
+        done = await self._sample(body["prompt"], body, body["max_tokens"])
+        file = io.BytesIO()
+        np.save(file, done.routing.numpy().astype(np.uint8))  # of the MoE layers
+        choice = {
+            "finish_reason": done.finish_reason, "token_ids": done.ids,
+            "logprobs": {"token_logprobs": done.logprobs},
+            "routed_experts": base64.b64encode(file.getvalue()).decode(),
+        }  # fmt: skip
+        return {"choices": [choice], "usage": {}}
+
+    async def _generate(self, body, _query):
+        assert self.kind == "sglang"
+        settings = body["sampling_params"]
+        settings["seed"] = settings["sampling_seed"]
+        done = await self._sample(body["input_ids"], settings, settings["max_new_tokens"])
+        meta = {
+            "finish_reason": {"type": done.finish_reason}, "weight_version": self.version,
+            "output_token_logprobs": [[p, n, None] for p, n in zip(done.logprobs, done.ids)],
+        }  # fmt: skip
+        if body.get("return_routed_experts"):
+            told = done.routing.numpy().astype(np.int32)  # a row for the dense layer too
+            told = np.concatenate((np.zeros_like(told[:, :1]), told), 1)
+            meta["routed_experts"] = base64.b64encode(told.tobytes()).decode()
+        return {"meta_info": meta}
+
+    async def _pause(self, body, query):
+        mode = query.get("mode") or body["mode"]
+        assert mode == {"vllm": "keep", "sglang": "retract"}[self.kind]
+        self.posts.append("pause")
+        self.going.clear()
+        return {"status": "paused"}
+
+    async def _reload(self, body, _query):
+        assert not self.going.is_set(), "weights changed under requests that run"
+        if self.kind == "vllm":
+            assert body["method"] == "reload_weights"
+            folder = body["kwargs"]["weights_path"]
+        else:
+            assert body["flush_cache"] is True
+            folder, self.version = body["model_path"], body["weight_version"]
+        self.posts.append(folder.rsplit("/", 1)[-1])
+        if not self.deaf:
+            tensors = load_model(folder).state_dict()
+            await self.engine.update_weights(tensors, recompute=True)
+        return {"success": True, "message": ""} if self.kind == "sglang" else {"results": [None]}
+
+    async def _reset(self, _body, query):
+        assert self.kind == "vllm" and query["reset_running_requests"] == "true"
+        self.posts.append("reset")
+        return {"success": True}
+
+    async def _resume(self, _body, _query):
+        self.posts.append("resume")
+        self.going.set()
+        return {"status": "resumed"}
+
+
+@contextmanager
+def doubles(kind, model, count=1):
+    """(doubles, table of the recipe without its folder)."""
+    config = load_model(model).config
+    found = [Double(kind, config) for _ in range(count)]
+    with ExitStack() as stack:
+        urls = [stack.enter_context(http_server(double.app)) for double in found]
+        try:
+            yield found, {"kind": kind, "urls": [f"{url}/v1" for url in urls], "model": "policy",
+                          "key_env": "SERVERS_KEY"}  # fmt: skip
+        finally:
+            for double in found:
+                double.going.set()
+                asyncio.run(double.engine.close())
+
+
+@pytest.fixture(autouse=True)
+def _key(monkeypatch):
+    monkeypatch.setenv("SERVERS_KEY", "secret")
+
+
+class ServedTrainer(Trainer):
+    """A trainer whose source is the servers, and who can be stopped before a state is saved."""
+
+    until = None
+
+    def make_source(self):
+        self.crossings = sampler_core(self.model, self.recipe.rollout, 0).runner.paths.crossings
+        parts = (self.model, self.tokenizer, self.draws, self.rewards, self.step)
+        self.source = Served(self.recipe, *parts)
+        return self.source
+
+    def _save(self, source):
+        if self.step == self.until:
+            raise KeyboardInterrupt
+        super()._save(source)
+
+
+def recipe_of(model, table, folder, *, rollout=None, **tables):
+    tables = {"train": {"steps": 4}, "evaluation": {"every": 100, "tasks": 1}, **tables}
+    server = {**table, "weights": str(folder / "weights")}
+    return small_recipe(
+        model, rollout={"max_tokens": 4, "server": server, **(rollout or {})}, **tables
+    )
+
+
+def trained(folder, recipe, until=None):
+    run = RlRun.create(folder / "run", recipe, "test")
+    done = ServedTrainer(run)
+    done.until = until
+    try:
+        done.train()
+    except KeyboardInterrupt:
+        assert until is not None
+    return run, done
+
+
+def has_weights_of(double, trainer):
+    weights = double.weights()
+    return all(torch.equal(weights[n], t) for n, t in trainer.model.state_dict().items())
+
+
+def steps_of(run):
+    lines = [json.loads(line) for line in run.metrics.read_text().splitlines()]
+    return [line for line in lines if line["kind"] == "step"]
+
+
+@pytest.mark.parametrize(("kind", "steps"), [("vllm", 12), ("sglang", 3)])
+def test_a_run_over_servers_learns_and_its_weights_reach_them(tmp_path, model, kind, steps):
+    """Synchronous, so that sampler and trainer have the same weights: any difference of ids,
+    weights or routing would be in the gap."""
+    with doubles(kind, model, 2) as (found, table):
+        train = {"steps": steps, "learning_rate": 6e-3}
+        recipe = recipe_of(model, {**table, "routing": True}, tmp_path, train=train)
+        run, done = trained(tmp_path, recipe)
+        records = steps_of(run)
+        assert max(record["gap"]["max"] for record in records) < 1e-3
+        assert all(record["routing_agreement"] > 0.9 for record in records)  # told, and the same
+        assert all(record["staleness"]["max"] == 0 for record in records)
+        if steps > 10:
+            scores = [record["score"] for record in records]
+            assert sum(scores[-4:]) / 4 > sum(scores[:4]) / 4 + 0.1, scores
+        for double in found:
+            assert has_weights_of(double, done)
+            loads = [post for post in double.posts if post.startswith("version")]
+            assert loads == [f"version-{n:06d}" for n in range(steps + 1)]
+            cycle = ["pause", loads[-1], *(["reset"] if kind == "vllm" else []), "resume"]
+            assert double.posts[-len(cycle) :] == cycle
+        shares = [double.samples for double in found]
+        assert min(shares) > 0.3 * sum(shares), shares
+    kept = sorted(path.name for path in (tmp_path / "weights").iterdir())
+    assert kept == [f"version-{n:06d}" for n in (steps - 1, steps)]
+
+
+def test_weights_that_do_not_arrive_show_in_the_gap(tmp_path, model):
+    """The fault that the test above would miss if its gap were always small."""
+    with doubles("vllm", model) as ([double], table):
+        double.deaf = True
+        run, _ = trained(tmp_path, recipe_of(model, table, tmp_path, train={"steps": 1}))
+        assert steps_of(run)[0]["gap"]["mean"] > 0.01
+
+
+def test_staleness_keeps_its_bound_and_a_killed_run_goes_on(tmp_path, model):
+    with doubles("sglang", model, 2) as (_, table):
+        rollout = {"staleness": 2, "groups": 2}
+        recipe = recipe_of(model, table, tmp_path, rollout=rollout, train={"steps": 7})
+        run, _ = trained(tmp_path, recipe, until=4)
+        _, about = load_tensors(run.state)
+        assert about["step"] == 3 and about["waiting"]["ready"] + about["waiting"]["under_way"]
+        run, _ = trained(tmp_path, recipe)
+        steps = steps_of(run)
+        assert [step["step"] for step in steps] == list(range(1, 8))
+        ages = [step["staleness"]["max"] for step in steps]
+        assert 0 < max(ages) <= 2, ages
+        assert all(step["groups"]["kept"] == 2 for step in steps)
+
+
+def test_a_server_that_goes_away_costs_its_attempts_and_comes_back(tmp_path, model):
+    with doubles("vllm", model, 2) as ([stays, goes], table):
+        others = goes.weights()
+        refused = itertools.count(1)
+
+        def down(_path):
+            """For 35 requests, from its 20th sample on; then it has other weights."""
+            if goes.samples < 20 or (number := next(refused)) > 35:
+                return False
+            if number == 35:
+                goes.engine.core.update_weights(others)
+            return True
+
+        goes.down = down
+        rollout = {"groups": 3}
+        recipe = recipe_of(model, table, tmp_path, rollout=rollout, train={"steps": 8})
+        run, done = trained(tmp_path, recipe)
+        steps = steps_of(run)
+        assert len(steps) == 8
+        assert 0 < sum(step["failures"]["sampler"] for step in steps) < 0.5 * stays.samples
+        assert next(refused) > 36 and goes.samples > 30  # it came back, and was used again
+        assert has_weights_of(goes, done)
+        assert max(step["gap"]["max"] for step in steps) < 1e-3  # nothing was by other weights
+
+
+def test_without_any_server_the_run_ends_and_keeps_its_state(tmp_path, model):
+    with doubles("sglang", model) as (_, table):
+        recipe = recipe_of(model, table, tmp_path, train={"steps": 9})
+        run, _ = trained(tmp_path, recipe, until=2)
+    with pytest.raises(TrainingError, match=r"3 steps in a row.*is away: .*cannot be had.*goes on"):
+        trained(tmp_path, recipe)
+    assert load_tensors(run.state)[1]["step"] == 4  # two of the three, and the one before
+
+
+def test_a_server_that_was_restarted_is_given_the_weights_again(tmp_path, model):
+    """SGLang tells by which weights it sampled."""
+    with doubles("sglang", model) as ([double], table):
+        recipe = recipe_of(model, table, tmp_path)
+        loaded = load_model(model)
+        newest = (3, WeightFolder(tmp_path / "weights").write(loaded, load_tokenizer(model), 3))
+
+        async def ask():
+            fleet = Fleet(recipe, load_tokenizer(model), loaded.config, "secret", newest)
+            params = recipe.rollout.params(1, 0)
+            with fleet.group():
+                first = await fleet.sample([5, 6, 7], params)
+                double.version = "default"
+                with pytest.raises(SamplerError, match="weights 'default' and not 3"):
+                    await fleet.sample([5, 6, 7], params)
+                again = await fleet.sample([5, 6, 7], params)
+            await fleet.close()
+            return first, again
+
+        first, again = asyncio.run(ask())
+        assert first.ids == again.ids and again.versions == [3] * len(again.ids)
+        assert double.posts.count("version-000003") == 2
+
+
+def test_what_servers_cannot_do_is_refused_or_said(tmp_path, model, caplog, monkeypatch):
+    table = {"kind": "vllm", "urls": ["http://a"]}
+    with pytest.raises(
+        ConfigError, match=r"top_p = 0\.9 .*keep_sampling_mask needs: set top_p = 1"
+    ):
+        check(recipe_of(model, table, tmp_path, rollout={"top_p": 0.9}))
+    off = {"objective": {"keep_sampling_mask": False}}
+    with caplog.at_level(logging.WARNING):
+        assert check(recipe_of(model, table, tmp_path, rollout={"top_p": 0.9}, **off)) is None
+    assert "keep_routing has no effect" in caplog.text
+    with pytest.raises(ConfigError, match="names a server twice"):
+        check(recipe_of(model, {**table, "urls": ["http://a", "http://a"]}, tmp_path))
+    with pytest.raises(ConfigError, match="variable SERVERS_NONE"):
+        check(recipe_of(model, {**table, "key_env": "SERVERS_NONE"}, tmp_path))
+
+
+def test_the_cluster_recipe_parses():
+    recipe = read_recipe("cluster", ["store=tasks"])
+    assert 2 <= recipe.rollout.staleness <= 4 and recipe.rollout.window >= 32768
+    assert recipe.rollout.server.urls and check(recipe) is None
+    assert {"rubric"} & {
+        name for d in recipe.domains.values() for name in d.rewards.model_fields_set
+    }
+    for name in recipe.domains:
+        assert draws.cells_of(name, recipe.sources(name))
