@@ -3,11 +3,10 @@
 V3.2 report, 3.1: rollouts and training are different engines. After each step the trainer writes
 its weights as an HF-layout folder and has every server load it in place, by the servers' own
 endpoints: SGLang's as in its guide "SGLang for RL Systems" (pause_generation,
-update_weights_from_disk, continue_generation); vLLM's, in its development mode
-(VLLM_SERVER_DEV_MODE=1), as in the documentation of 0.32 ("Async Reinforcement Learning": pause
-and resume) with reload_weights of a path over collective_rpc, which came with its pull request
-32133. Neither engine was run with this module: the tests hold it against doubles that speak these
-endpoints over HTTP, with a real model behind them.
+update_weights_from_disk, continue_generation); vLLM's, in development mode, as in 0.32's
+documentation ("Async Reinforcement Learning": pause, resume) with reload_weights of a path over
+collective_rpc, as in its pull request 48284. Neither engine was run with this module: the tests
+hold it against doubles that speak these endpoints over HTTP, with a real model behind them.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
@@ -39,7 +38,7 @@ from speciale.files import explained
 from speciale.model import ModelConfig, Transformer, save_model
 from speciale.rl.asynchronous import Continuous
 from speciale.rl.draws import Draw, Draws
-from speciale.rl.recipe import Recipe
+from speciale.rl.recipe import Recipe, ServerSettings
 from speciale.rl.rewards.component import Rewards
 
 log = logging.getLogger(__name__)
@@ -48,20 +47,16 @@ _FIRST_WAIT_S, _MOST_WAIT_S = 1.0, 60.0  # between two tries of a server that is
 _HEALTH_S = 10.0  # for a server to say that it is well
 _MOST_WORDS = 300
 _Request = tuple[str, dict[str, Any] | None]  # path, body
+_Weights = tuple[int, Path]  # their version and folder
 
 
 class Served(Continuous):
     """A `Source` whose groups are sampled by the servers of `[rollout.server]`."""
 
     def __init__(
-        self,
-        recipe: Recipe,
-        model: Transformer,
-        tokenizer: Tokenizer,
-        draws: Draws,
-        rewards: dict[str, Rewards],
-        version: int,
-    ) -> None:
+        self, recipe: Recipe, model: Transformer, tokenizer: Tokenizer, draws: Draws,
+        rewards: dict[str, Rewards], version: int,
+    ) -> None:  # fmt: skip
         """Writes the first weights; the servers load them before they sample. ConfigError."""
         key = check(recipe)
         self._folder = WeightFolder(recipe.rollout.server.weights)
@@ -97,7 +92,8 @@ def check(recipe: Recipe) -> str | None:
         )
     if len(set(settings.urls)) < len(settings.urls):
         raise ConfigError(f"rollout.server.urls names a server twice: {settings.urls}")
-    if settings.key_env is not None and not os.environ.get(settings.key_env):
+    key = os.environ.get(settings.key_env) if settings.key_env else None
+    if settings.key_env and not key:
         raise ConfigError(
             f"the environment variable {settings.key_env}, which rollout.server.key_env names, is "
             "not set: set it to the servers' key, or leave key_env out"
@@ -107,7 +103,7 @@ def check(recipe: Recipe) -> str | None:
             "objective.keep_routing has no effect: the servers do not tell their experts (start "
             "them with --enable-return-routed-experts and set rollout.server.routing = true)"
         )
-    return os.environ[settings.key_env] if settings.key_env else None
+    return key
 
 
 class WeightFolder:
@@ -128,7 +124,7 @@ class WeightFolder:
             if folder.exists():  # of a step that was lost when the run was killed
                 shutil.rmtree(folder)
             partial.rename(folder)
-            for old in self.path.glob("version-*"):
+            for old in (*self.path.glob("version-*"), *self.path.glob(".version-*")):
                 if old not in (folder, before):
                     shutil.rmtree(old, ignore_errors=True)
         return folder
@@ -138,20 +134,20 @@ class Fleet:
     """The servers as one `Sampler`. The attempts of a group stay on one, for its prefix cache."""
 
     def __init__(
-        self,
-        recipe: Recipe,
-        tokenizer: Tokenizer,
-        config: ModelConfig,
-        key: str | None,
-        newest: tuple[int, Path],
-    ) -> None:
-        """newest: version of the weights and their folder, which each server loads first."""
+        self, recipe: Recipe, tokenizer: Tokenizer, config: ModelConfig, key: str | None,
+        newest: _Weights,
+    ) -> None:  # fmt: skip
+        """newest: what each server loads before it samples."""
+        settings = recipe.rollout.server
         self.tokenizer, self.window = tokenizer, recipe.rollout.window
-        self.members = [
-            Member(url, recipe, tokenizer, config, key, newest)
-            for url in recipe.rollout.server.urls
-        ]
-        self._mine: ContextVar[Member] = ContextVar("member")
+        self.members = []
+        for url in settings.urls:
+            sampler = IdSampler(
+                url, tokenizer=tokenizer, kind=settings.kind, model=settings.model,
+                window=self.window, api_key=key, timeout_s=recipe.rollout.attempt_seconds,
+                experts=config if settings.routing else None,
+            )  # fmt: skip
+            self.members.append(Member(url, sampler, settings, key, newest))
         self._open, self._since, self._busy = 0, 0.0, 0.0
 
     @property
@@ -166,11 +162,11 @@ class Fleet:
         there = [member for member in self.members if member.version is not None]
         member = min(there or self.members, key=lambda member: member.groups)
         member.groups += 1
-        token = self._mine.set(member)
+        token = _mine.set(member)
         try:
             yield
         finally:
-            self._mine.reset(token)
+            _mine.reset(token)
             member.groups -= 1
 
     async def sample(
@@ -184,7 +180,7 @@ class Fleet:
             self._since = time.perf_counter()
         self._open += 1
         try:
-            return await self._mine.get().sample(prompt, params, on_ids)
+            return await _mine.get().sample(prompt, params, on_ids)
         finally:
             self._open -= 1
             if not self._open:
@@ -203,29 +199,13 @@ class Member:
     newest weights: one that was started anew has others."""
 
     def __init__(
-        self,
-        url: str,
-        recipe: Recipe,
-        tokenizer: Tokenizer,
-        config: ModelConfig,
-        key: str | None,
-        newest: tuple[int, Path],
-    ) -> None:
-        settings = recipe.rollout.server
+        self, url: str, sampler: IdSampler, settings: ServerSettings, key: str | None,
+        newest: _Weights,
+    ) -> None:  # fmt: skip
         self.url = url.rstrip("/").removesuffix("/v1")
         self.version: int | None = None  # of its weights; None: it is away
         self.groups = 0  # that are under way on it
-        self._kind, self._newest = settings.kind, newest
-        self._sampler = IdSampler(
-            self.url,
-            tokenizer=tokenizer,
-            kind=settings.kind,
-            model=settings.model,
-            window=recipe.rollout.window,
-            api_key=key,
-            timeout_s=recipe.rollout.attempt_seconds,
-            experts=config if settings.routing else None,
-        )
+        self._kind, self._sampler, self._newest = settings.kind, sampler, newest
         headers = {"authorization": f"Bearer {key}"} if key else {}
         timeout = httpx.Timeout(settings.update_s, connect=_HEALTH_S)
         self._control = httpx.AsyncClient(base_url=self.url, headers=headers, timeout=timeout)
@@ -315,11 +295,9 @@ class Member:
             self.version = version
 
     async def _well(self) -> bool:
-        try:
-            answer = await self._control.get("/health", timeout=_HEALTH_S)
-        except httpx.HTTPError:
-            return False
-        return answer.is_success
+        with suppress(httpx.HTTPError):
+            return (await self._control.get("/health", timeout=_HEALTH_S)).is_success
+        return False
 
     async def _post(self, request: _Request) -> None:
         """Once: who calls tries again. SamplerError where the server does not say that it did."""
@@ -327,8 +305,7 @@ class Member:
         try:
             response = await self._control.post(path, json=body)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-            raise SamplerError(f"{self.url}{path} cannot be had ({said})") from error
+            raise SamplerError(f"{self.url}{path} cannot be had ({error!r})") from error
         said = response.text[:_MOST_WORDS]
         if not response.is_success:
             raise SamplerError(f"{self.url}{path} failed (status {response.status_code}: {said})")
@@ -340,6 +317,10 @@ class Member:
             raise SamplerError(f"{self.url}{path} failed ({said})")
 
 
+_mine: ContextVar[Member] = ContextVar("mine")  # in a group: its server
+_answer: ContextVar[dict[str, Any]] = ContextVar("answer")  # in an attempt: the last one
+
+
 def reload_requests(
     kind: str, folder: str, version: int
 ) -> tuple[_Request, list[_Request], _Request]:
@@ -349,17 +330,13 @@ def reload_requests(
     weights would otherwise stay under all later prompts with the same beginning.
     """
     if kind == "vllm":
-        reload = {"method": "reload_weights", "kwargs": {"weights_path": folder}}
+        call = {"method": "reload_weights", "kwargs": {"weights_path": folder}}
         reset = "/reset_prefix_cache?reset_running_requests=true"
-        return ("/pause?mode=keep", None), [("/collective_rpc", reload), (reset, None)], (
-            "/resume", None,
-        )  # fmt: skip
+        loads: list[_Request] = [("/collective_rpc", call), (reset, None)]
+        return ("/pause?mode=keep", None), loads, ("/resume", None)
     body = {"model_path": folder, "weight_version": str(version), "flush_cache": True}
-    load = [("/update_weights_from_disk", body)]
-    return ("/pause_generation", {"mode": "retract"}), load, ("/continue_generation", {})
-
-
-_answer: ContextVar[dict[str, Any]] = ContextVar("answer")  # the last one, in each task
+    loads = [("/update_weights_from_disk", body)]
+    return ("/pause_generation", {"mode": "retract"}), loads, ("/continue_generation", {})
 
 
 class _Recorded(Server):
@@ -385,14 +362,8 @@ class IdSampler(ServerSampler):
         self._server = kind(self._server.url, options["api_key"], timeout_s=timeout_s)
         self._experts = experts
 
-    async def sample(
-        self,
-        prompt: Sequence[int],
-        params: SamplingParams,
-        tools: Sequence[Mapping[str, Any]] = (),
-        on_ids: OnIds | None = None,
-    ) -> Sample:
-        sample = await super().sample(prompt, params, tools, on_ids)
+    async def sample(self, prompt: Sequence[int], *rest: Any, **options: Any) -> Sample:
+        sample = await super().sample(prompt, *rest, **options)
         if self._experts is not None:
             tokens = len(prompt) + len(sample.ids)
             try:
@@ -400,8 +371,7 @@ class IdSampler(ServerSampler):
             except (KeyError, IndexError, TypeError, ValueError) as error:
                 raise SamplerError(
                     f"{self._server.url} does not tell the experts of {tokens} tokens ({error!r}): "
-                    "start it with --enable-return-routed-experts, or set rollout.server.routing "
-                    "= false"
+                    "start it with --enable-return-routed-experts, or set server.routing = false"
                 ) from error
         return sample
 
