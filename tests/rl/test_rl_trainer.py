@@ -1,14 +1,17 @@
 """The loop: it learns, resumes to the same bits, and survives what goes wrong with attempts."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
 
 from rl.small import letter_tasks, small_model, small_recipe
+from speciale.errors import TrainingError
 from speciale.rl import draws
 from speciale.rl.run import RlRun
 from speciale.rl.trainer import Trainer
+from speciale.tasks.task import Verdict
 from speciale.train.checkpointing import load_tensors
 
 
@@ -20,6 +23,8 @@ def model(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def _tasks(monkeypatch):
     monkeypatch.setattr(draws, "load_tasks", letter_tasks)
+    # Seconds of drawing; test_rl_report.py has it.
+    monkeypatch.setattr("speciale.rl.trainer.write_report", lambda folder: None)
 
 
 def trained(folder, recipe, until=None):
@@ -55,7 +60,7 @@ def curve(run):
 
 
 def test_it_learns(tmp_path, model):
-    run = trained(tmp_path / "run", small_recipe(model, train={"steps": 40}))
+    run = trained(tmp_path / "run", small_recipe(model, train={"steps": 30}))
     evaluations = records(run, "eval")
     first, last = (evaluations[n]["rows"][0]["pass1"] for n in (0, -1))
     scores = [record["score"] for record in records(run, "step")]
@@ -94,3 +99,58 @@ def test_asynchronous_sampling_keeps_its_bound_and_resumes(tmp_path, model):
     ages = [record["staleness"]["max"] for record in steps]
     assert 0 < max(ages) <= 2, ages
     assert all(record["groups"]["kept"] == 4 for record in steps)
+
+
+def ruled(verify):
+    """`load_tasks` whose tasks all have this verifier."""
+
+    def load(*args, **kwargs):
+        for task in letter_tasks(*args, **kwargs):
+            yield replace(task, verifier=verify)
+
+    return load
+
+
+def test_a_run_whose_attempts_all_fail_ends_with_the_reason(tmp_path, model, monkeypatch):
+    async def broken(_attempt):
+        raise ZeroDivisionError("what a pity")
+
+    monkeypatch.setattr(draws, "load_tasks", ruled(broken))
+    run = RlRun.create(tmp_path / "run", small_recipe(model), "test")
+    with pytest.raises(TrainingError, match=r"failed {'reward': 3\d}.*ZeroDivisionError: what a"):
+        Trainer(run).train()
+    _, about = load_tensors(run.state)
+    assert about["step"] == 3  # and the same command goes on from there
+
+
+def test_a_run_that_teaches_nothing_says_so(tmp_path, model, monkeypatch):
+    async def never(_attempt):
+        return Verdict(0.0, ("no",))
+
+    monkeypatch.setattr(draws, "load_tasks", ruled(never))
+    recipe = small_recipe(model, rollout={"dynamic_sampling": True})
+    with pytest.raises(TrainingError, match="groups 0 were all right and the others all wrong"):
+        Trainer(RlRun.create(tmp_path / "run", recipe, "test")).train()
+
+
+def test_dynamic_sampling_trains_on_what_tells_something(tmp_path, model):
+    recipe = small_recipe(
+        model, rollout={"dynamic_sampling": True, "group_size": 2, "most_draws": 3.0}
+    )
+    steps = records(trained(tmp_path / "run", recipe), "step")
+    for record in steps:
+        groups = record["groups"]
+        useless = groups["all_right"] + groups["all_wrong"] + groups["failed"]
+        assert groups["kept"] == groups["drawn"] - useless
+        assert groups["kept"] <= 4 and groups["drawn"] <= 12
+    assert any(record["groups"]["drawn"] > 4 for record in steps)
+
+
+def test_a_model_with_a_reference_stays_near_it(tmp_path, model):
+    """The KL's weight holds the policy: with a large one it moves less."""
+
+    def moved(weight):
+        recipe = small_recipe(model, objective={"kl_weight": weight}, train={"steps": 8})
+        return records(trained(tmp_path / str(weight), recipe), "step")[-1]["kl"]
+
+    assert 0 <= moved(5.0) < moved(0.001)

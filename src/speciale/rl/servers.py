@@ -41,8 +41,6 @@ from speciale.rl.draws import Draw, Draws
 from speciale.rl.recipe import Recipe, ServerSettings
 from speciale.rl.rewards.component import Rewards
 
-log = logging.getLogger(__name__)
-
 _FIRST_WAIT_S, _MOST_WAIT_S = 1.0, 60.0  # between two tries of a server that is away
 _HEALTH_S = 10.0  # for a server to say that it is well
 _MOST_WORDS = 300
@@ -59,8 +57,7 @@ class Served(Continuous):
     ) -> None:  # fmt: skip
         """Writes the first weights; the servers load them before they sample. ConfigError."""
         key = check(recipe)
-        self._folder = WeightFolder(recipe.rollout.server.weights)
-        self._tokenizer = tokenizer
+        self._folder, self._tokenizer = WeightFolder(recipe.rollout.server.weights), tokenizer
         first = self._folder.write(model, tokenizer, version)
         self.fleet = Fleet(recipe, tokenizer, model.config, key, (version, first))
         super().__init__(recipe, self.fleet, draws, rewards, version)
@@ -99,7 +96,7 @@ def check(recipe: Recipe) -> str | None:
             "not set: set it to the servers' key, or leave key_env out"
         )
     if objective.keep_routing and not settings.routing:
-        log.warning(
+        logging.getLogger(__name__).warning(
             "objective.keep_routing has no effect: the servers do not tell their experts (start "
             "them with --enable-return-routed-experts and set rollout.server.routing = true)"
         )
@@ -121,8 +118,7 @@ class WeightFolder:
             shutil.rmtree(partial, ignore_errors=True)
             save_tokenizer(tokenizer, partial)
             save_model(model, partial)
-            if folder.exists():  # of a step that was lost when the run was killed
-                shutil.rmtree(folder)
+            shutil.rmtree(folder, ignore_errors=True)  # of a step that a killed run lost
             partial.rename(folder)
             for old in (*self.path.glob("version-*"), *self.path.glob(".version-*")):
                 if old not in (folder, before):
@@ -196,7 +192,8 @@ class Fleet:
 
 class Member:
     """One server. Away, it is tried again, at longer and longer intervals, until it has loaded the
-    newest weights: one that was started anew has others."""
+    newest weights: one that was started anew has others. (A start takes longer than the seconds for
+    which `Server` tries a request again, so none is answered by such weights in between.)"""
 
     def __init__(
         self, url: str, sampler: IdSampler, settings: ServerSettings, key: str | None,
@@ -263,17 +260,16 @@ class Member:
             self._trying = asyncio.create_task(self._try_again())
 
     async def _try_again(self) -> None:
-        wait = _FIRST_WAIT_S
+        wait = 0.0
         while self.version is None:
+            await asyncio.sleep(wait)
+            wait = min(max(2 * wait, _FIRST_WAIT_S), _MOST_WAIT_S)
             try:
                 await self._load()
             except SamplerError as error:
                 self._why = str(error)
             tried, self._tried = self._tried, asyncio.Event()
             tried.set()
-            if self.version is None:
-                await asyncio.sleep(wait)
-                wait = min(2 * wait, _MOST_WAIT_S)
 
     async def _load(self) -> None:
         """Loads the newest weights, and those that come meanwhile. SamplerError."""

@@ -151,7 +151,8 @@ class Trainer:
         if empty < _EMPTY_STEPS:
             return
         failures = dict(batch.failures)
-        if failures:
+        unusable = sum(not group.usable for group in batch.drawn)
+        if 2 * unusable > len(batch.drawn):
             raise TrainingError(
                 f"{empty} steps in a row gave nothing to learn from; of the last one's attempts "
                 f"failed {failures}: {batch.errors[0]}. The run goes on from here when the same "
