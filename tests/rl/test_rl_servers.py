@@ -80,7 +80,7 @@ class Double:
     async def _answer(self, request: Request):
         path = request.url.path
         if self.crash_at is not None and self.samples >= self.crash_at:
-            self.crash_at, self.back = None, time.monotonic() + 1
+            self.crash_at, self.back = None, time.monotonic() + 0.6
             self.crashes += 1
             await self.engine.update_weights(self.first)
         crashes = self.crashes
@@ -249,7 +249,7 @@ def steps_of(run):
     return [line for line in lines if line["kind"] == "step"]
 
 
-@pytest.mark.parametrize(("kind", "steps"), [("vllm", 9), ("sglang", 3)])
+@pytest.mark.parametrize(("kind", "steps"), [("vllm", 8), ("sglang", 3)])
 def test_a_run_over_servers_learns_and_its_weights_reach_them(tmp_path, model, kind, steps):
     """Synchronous, so that sampler and trainer have the same weights: any difference of ids,
     weights or routing would be in the gap."""
@@ -262,7 +262,7 @@ def test_a_run_over_servers_learns_and_its_weights_reach_them(tmp_path, model, k
         assert all(record["routing_agreement"] > 0.9 for record in records)  # told, and the same
         assert all(record["staleness"]["max"] == 0 for record in records)
         assert all(record["groups"]["stale"] == 0 for record in records)  # it waits for the loads
-        if steps > 8:
+        if steps > 7:
             scores = [record["score"] for record in records]
             assert sum(scores[-4:]) / 4 > sum(scores[:4]) / 4 + 0.1, scores
         for double in found:
@@ -289,13 +289,13 @@ def test_weights_that_do_not_arrive_show_in_the_gap(tmp_path, model):
 def test_staleness_keeps_its_bound_and_a_killed_run_goes_on(tmp_path, model):
     with doubles("sglang", model, 2) as (_, table):
         rollout = {"staleness": 2, "groups": 2}
-        recipe = recipe_of(model, table, tmp_path, rollout=rollout, train={"steps": 6})
-        run, _ = trained(tmp_path, recipe, until=4)
+        recipe = recipe_of(model, table, tmp_path, rollout=rollout, train={"steps": 5})
+        run, _ = trained(tmp_path, recipe, until=3)
         _, about = load_tensors(run.state)
-        assert about["step"] == 3 and about["waiting"]["ready"] + about["waiting"]["under_way"]
+        assert about["step"] == 2 and about["waiting"]["ready"] + about["waiting"]["under_way"]
         run, _ = trained(tmp_path, recipe)
         steps = steps_of(run)
-        assert [step["step"] for step in steps] == list(range(1, 7))
+        assert [step["step"] for step in steps] == list(range(1, 6))
         ages = [step["staleness"]["max"] for step in steps]
         assert 0 < max(ages) <= 2, ages
         assert all(step["groups"]["kept"] == 2 for step in steps)
@@ -303,21 +303,21 @@ def test_staleness_keeps_its_bound_and_a_killed_run_goes_on(tmp_path, model):
 
 def test_a_server_that_goes_away_costs_its_attempts_and_comes_back(tmp_path, model):
     with doubles("vllm", model, 2) as ([stays, goes], table):
-        goes.crash_at = 20
-        rollout = {"groups": 3}
-        recipe = recipe_of(model, table, tmp_path, rollout=rollout, train={"steps": 8})
+        goes.crash_at = 12
+        rollout = {"groups": 2}
+        recipe = recipe_of(model, table, tmp_path, rollout=rollout, train={"steps": 7})
         run, done = trained(tmp_path, recipe)
         steps = steps_of(run)
-        assert len(steps) == 8
+        assert len(steps) == 7
         assert 0 < sum(step["failures"]["sampler"] for step in steps) < 0.5 * stays.samples
-        assert goes.samples > 30  # it came back, and was used again
+        assert goes.samples > 20  # it came back, and was used again
         assert has_weights_of(goes, done)
         assert max(step["gap"]["max"] for step in steps) < 1e-3  # nothing was by other weights
 
 
 def test_without_any_server_the_run_ends_and_keeps_its_state(tmp_path, model):
     with doubles("sglang", model) as (_, table):
-        recipe = recipe_of(model, table, tmp_path, train={"steps": 9})
+        recipe = recipe_of(model, table, tmp_path, rollout={"groups": 2}, train={"steps": 9})
         run, _ = trained(tmp_path, recipe, until=2)
     with pytest.raises(TrainingError, match=r"3 steps in a row.*is away: .*cannot be had.*goes on"):
         trained(tmp_path, recipe)
@@ -363,7 +363,7 @@ def test_a_server_that_does_not_answer_is_away_until_it_has_the_weights(tmp_path
             double.back = time.monotonic() + 0.5
             with pytest.raises(SamplerError, match="did not answer"):
                 await fleet.sample([5, 6, 7], PARAMS)
-            with pytest.raises(SamplerError, match="is away: .*engine dead"):
+            with pytest.raises(SamplerError, match=r"is away: .*engine dead"):
                 await fleet.sample([5, 6, 7], PARAMS)
             while fleet.members[0].version is None:
                 await asyncio.sleep(0.01)

@@ -60,7 +60,9 @@ def curve(run):
 
 
 def test_it_learns(tmp_path, model):
-    run = trained(tmp_path / "run", small_recipe(model, train={"steps": 30}))
+    run = trained(
+        tmp_path / "run", small_recipe(model, train={"steps": 30}, evaluation={"every": 30})
+    )
     evaluations = records(run, "eval")
     first, last = (evaluations[n]["rows"][0]["pass1"] for n in (0, -1))
     scores = [record["score"] for record in records(run, "step")]
