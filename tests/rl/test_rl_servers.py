@@ -35,7 +35,7 @@ from speciale.rl import draws, servers, trainer
 from speciale.rl.batches import sampler_core
 from speciale.rl.recipe import read_recipe
 from speciale.rl.run import RlRun
-from speciale.rl.servers import Fleet, Served, WeightFolder, check
+from speciale.rl.servers import Fleet, WeightFolder, check
 from speciale.rl.trainer import Trainer
 from speciale.train.checkpointing import load_tensors
 
@@ -209,9 +209,7 @@ class ServedTrainer(Trainer):
     until = None
 
     def make_source(self):
-        self.crossings = sampler_core(self.model, self.recipe.rollout, 0).runner.paths.crossings
-        parts = (self.model, self.tokenizer, self.draws, self.rewards, self.step)
-        self.source = Served(self.recipe, *parts)
+        self.source = super().make_source()
         return self.source
 
     def _save(self, source):

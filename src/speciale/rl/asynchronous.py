@@ -56,6 +56,7 @@ class Continuous(ABC):
         self._tasks: dict[asyncio.Task, Draw] = {}
         self._ready: list[Group] = []  # that can be learnt from, in the order of their ends
         self._news: list[Group] = []  # all that ended since the last batch
+        self._counted = 0.0  # of `busy`, in earlier batches
         self._ended = asyncio.Event()
         self._fault: BaseException | None = None
 
@@ -72,7 +73,7 @@ class Continuous(ABC):
     async def _close_sampler(self) -> None: ...
 
     async def collect(self) -> Batch:
-        batch, begun, busy = Batch(), time.perf_counter(), self.busy
+        batch, begun = Batch(), time.perf_counter()
         most = int(self._settings.groups * self._settings.most_draws)
         while len(batch.kept) < self._settings.groups:
             self._refill()
@@ -91,7 +92,7 @@ class Continuous(ABC):
             if self._fault is not None:
                 raise self._fault
         batch.drawn, self._news = self._news, []
-        batch.busy = self.busy - busy
+        batch.busy, self._counted = self.busy - self._counted, self.busy  # learning is no pause
         batch.seconds = time.perf_counter() - begun
         return batch
 

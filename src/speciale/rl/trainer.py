@@ -30,6 +30,7 @@ from speciale.rl.metrics import Metrics
 from speciale.rl.report import write_report
 from speciale.rl.rewards.settings import build
 from speciale.rl.run import RlRun
+from speciale.rl.servers import Served
 from speciale.tasks.synthesised.pool import WorldPool
 from speciale.train.checkpointing import (
     load_tensors,
@@ -114,6 +115,8 @@ class Trainer:
 
     def make_source(self) -> Source:
         parts = (self.recipe, self.model, self.tokenizer, self.draws, self.rewards, self.step)
+        if self.recipe.rollout.server is not None:
+            return Served(*parts)
         kind = Asynchronous if self.recipe.rollout.staleness else Synchronous
         source = kind(*parts)
         paths = source.core.runner.paths
@@ -132,7 +135,7 @@ class Trainer:
 
     def _learn(self, batch: Batch) -> dict[str, Any]:
         """Trains on a batch; its record, without what only the caller knows."""
-        if self.recipe.rollout.staleness:
+        if self.recipe.rollout.staleness and self.recipe.rollout.server is None:
             torch.set_num_threads(half_of_the_cores())  # of this thread alone
         mark = time.perf_counter()
         figures = self.learner.step(batch.kept, self.step) if batch.kept else {}
@@ -168,7 +171,10 @@ class Trainer:
         live.say(f"evaluating after {self.step} steps")
         mark = time.perf_counter()
         core = sampler_core(self.model, self.recipe.rollout, self.step)
-        core.runner.paths.crossings = self.crossings
+        paths = core.runner.paths
+        if not self.crossings:  # the rollouts are on servers
+            self.crossings = paths.crossings
+        paths.crossings = self.crossings
         rows, samples = await self.evaluator.run(core, self.tokenizer, self.step)
         self.run.add_samples(samples)
         seconds = time.perf_counter() - mark
