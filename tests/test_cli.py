@@ -10,8 +10,8 @@ import pytest
 
 from micro import write_micro
 from speciale import cli
-from speciale.chat.tokenizer import save_tokenizer
 from speciale import speedrun as whole
+from speciale.chat.tokenizer import save_tokenizer
 from speciale.model import Transformer, save_model
 from speciale.train import loop, stages
 from speciale.train.bpe import train_tokenizer
