@@ -9,14 +9,6 @@ from speciale.chat.tokenizer import save_tokenizer
 from speciale.evals.report import write_report
 from speciale.evals.results import evaluate
 from speciale.model import save_model
-from speciale.rl.recipe import read_recipe
-from speciale.rl.run import RlRun
-from speciale.rl.trainer import Trainer
-from speciale.synth.pool import LocalPool
-from speciale.synth.progress import Show
-from speciale.synth.run import run as synthesise
-from speciale.synth.starter import PATTERNS, items
-from speciale.synth.store import Store
 from speciale.train.prepare import prepare
 from speciale.train.progress import console, task
 from speciale.train.recipe import STAGES, Recipe
@@ -47,6 +39,13 @@ def make_tasks(run: Run) -> None:
     agents = run.recipe.data.agents
     if agents is None or agents.store is not None or (run.data / "chat.npy").exists():
         return
+    # Here, since these need the extra [synth], which a recipe without agents does without.
+    from speciale.synth.pool import LocalPool
+    from speciale.synth.progress import Show
+    from speciale.synth.run import run as synthesise
+    from speciale.synth.starter import PATTERNS, items
+    from speciale.synth.store import Store
+
     with Store(run.folder / "tasks") as store, LocalPool() as pool, Show() as show:
         synthesise(items(list(PATTERNS), run.recipe.seed), agents.tasks, store, pool, show)
 
@@ -65,6 +64,10 @@ def reinforce(run: Run, command: str) -> None:
     """RL from the chat model, in the run's folder rl/."""
     if run.recipe.rl is None:
         return
+    from speciale.rl.recipe import read_recipe  # these need the extra [rl]
+    from speciale.rl.run import RlRun
+    from speciale.rl.trainer import Trainer
+
     changes = [f'model="{run.folder}"', f"seed={run.recipe.seed}"]
     if run.tasks is not None:
         changes.append(f'store="{run.tasks}"')
