@@ -5,9 +5,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from rl.small import letter_tasks, small_model, small_recipe
-from speciale.errors import TrainingError
+from speciale.cli import app
+from speciale.errors import CheckpointError, TrainingError
 from speciale.rl import draws
 from speciale.rl.run import RlRun
 from speciale.rl.trainer import Trainer
@@ -156,3 +158,12 @@ def test_a_model_with_a_reference_stays_near_it(tmp_path, model):
         return records(trained(tmp_path / str(weight), recipe), "step")[-1]["kl"]
 
     assert 0 <= moved(5.0) < moved(0.001)
+
+
+def test_a_missing_model_leaves_no_folder_behind(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for command in (["rl", "rl-laptop"], ["distill", "distill"]):
+        result = CliRunner().invoke(app, command)
+        assert isinstance(result.exception, CheckpointError)
+        assert "no finished model at runs/laptop" in str(result.exception)
+    assert not list(tmp_path.iterdir())

@@ -37,6 +37,7 @@ def rl(
     from speciale.rl.trainer import Trainer
 
     resolved = read_recipe(recipe, overrides)
+    _check_models("model", resolved.model)
     folder = out if out is not None else Path("runs") / resolved.name
     run = RlRun.create(folder, resolved, shlex.join(["speciale", *sys.argv[1:]]))
     with run.locked():
@@ -68,8 +69,23 @@ def distill(
     from speciale.rl.distill import distill as make
 
     resolved = read_distill(recipe, overrides)
+    _check_models("student", resolved.student)
+    for name, specialist in resolved.specialists.items():
+        _check_models(f"specialists.{name}.model", specialist.model)
     folder = out if out is not None else Path("runs") / resolved.name
     run = DistillRun.create(folder, resolved, shlex.join(["speciale", *sys.argv[1:]]))
     with run.locked():
         make(run)
     print(f"student: {run.model}")
+
+
+def _check_models(key: str, folder: str) -> None:
+    """CheckpointError before a run's folder is made, which would then hold the wrong recipe."""
+    from speciale.engine.llm import model_folder
+    from speciale.errors import CheckpointError
+
+    if not (model_folder(folder) / "config.json").exists():
+        raise CheckpointError(
+            f"there is no finished model at {folder} ({key} in the recipe): make it first, with "
+            f"`speciale speedrun` or `speciale rl`, or name another with --set {key}=FOLDER"
+        )

@@ -133,10 +133,12 @@ async def _solutions(
     draws = Draws(sampling, worlds)
     core = sampler_core(load_model(folder), recipe.rollout, 0)
     sampler = Lockstep(core, tokenizer)
-    rollouts = Rollouts(sampling, sampler, {name: build(specialist.rewards)}, sampler.leave)
+    rewards = build(specialist.rewards, tokenizer=tokenizer)
+    rollouts = Rollouts(sampling, sampler, {name: rewards}, sampler.leave)
     found: list[dict[str, Any]] = []
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(worlds)
+        await stack.enter_async_context(rewards)
         progress = stack.enter_context(task(f"specialist {name}", specialist.tasks))
         while progress.done < specialist.tasks:
             some = min(recipe.rollout.groups, specialist.tasks - progress.done)

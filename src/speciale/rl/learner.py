@@ -28,7 +28,8 @@ from speciale.train.optimiser import build_optimiser, indexer_parameters, main_p
 class _Figures:
     """What is added up over the rows of a step."""
 
-    tokens: int = 0
+    tokens: int = 0  # learnt
+    computed: int = 0  # of the rows: what samples share counts once
     clipped: float = 0.0
     kl: float = 0.0
     k3: float = 0.0
@@ -137,6 +138,7 @@ class Learner:
                 loss = loss + divergence / len(rows)
                 figures.indexer_kl.append(divergence.item())
             loss.backward()
+            figures.computed += forest.size
             total += loss.item()
             figures.clipped += outcome.clipped.item() * tokens
             figures.kl += outcome.kl.item() * tokens
@@ -192,6 +194,7 @@ class Learner:
         tokens = max(1, figures.tokens)
         share, free = agreement
         report = {
+            "computed": figures.computed,
             "entropy": figures.entropy / tokens,
             "clipped": figures.clipped / tokens,
             "masked": figures.masked / max(1, figures.sequences),

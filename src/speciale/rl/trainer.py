@@ -141,12 +141,12 @@ class Trainer:
         figures = self.learner.step(batch.kept, self.step) if batch.kept else {}
         seconds = time.perf_counter() - mark
         record = {**batch_figures(batch, self.step), **figures}
-        trained = sum(len(s.ids) for g in batch.kept for r in g.rollouts for s in r.sequences)
         sampled = sum(r.tokens for g in batch.drawn for r in g.rollouts)
         record["rate"] = {
             "sampled": sampled / max(batch.seconds, 1e-9),
-            "trained": trained / max(seconds, 1e-9),
+            "trained": record.pop("computed", 0) / max(seconds, 1e-9),
         }
+        record["curriculum"] = self.draws.weights()
         record["phases"] = {"rollout": batch.seconds, "train": seconds}
         return record
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator
-from itertools import chain
 
 from speciale.errors import DataError
 from speciale.tasks.answers import final_answer, shown
 from speciale.tasks.families import FAMILIES, find_family
 from speciale.tasks.problem import Problem
 from speciale.tasks.reasoning import problems, score
+from speciale.tasks.streams import in_turn
 from speciale.tasks.task import Attempt, Task, Verdict
 
 
@@ -34,8 +34,7 @@ def posed_tasks(family: str, seed: int, level: int | None, split: str | None) ->
 def _tasks(family: str, levels: list[int], seed: int, split: str | None) -> Iterator[Task]:
     splits = [split] if split else ["train", "heldout"]
     streams = [problems({family: level}, seed, name) for level in levels for name in splits]
-    for problem in chain.from_iterable(zip(*streams)):
-        yield _task(problem)
+    return in_turn([map(_task, stream) for stream in streams])
 
 
 def _task(problem: Problem) -> Task:

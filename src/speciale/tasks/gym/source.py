@@ -15,6 +15,7 @@ from speciale.errors import DataError
 from speciale.sandbox import Sandbox
 from speciale.tasks import answers
 from speciale.tasks.gym.catalogue import CATALOGUE
+from speciale.tasks.streams import in_turn
 from speciale.tasks.task import Attempt, Task, Verdict
 from speciale.tasks.worker import ask, ask_now
 
@@ -46,17 +47,7 @@ def gym_tasks(
             CATALOGUE[family].levels if family else max(each.levels for each in CATALOGUE.values())
         )
         raise DataError(f"there is no level {level} of {family or 'any family'}: 1 to {most}.")
-    return _in_turn([_draws(name, seed, level, split, sandbox) for name in names])
-
-
-def _in_turn(streams: list[Iterator[Task]]) -> Iterator[Task]:
-    while streams:
-        for stream in list(streams):
-            task = next(stream, None)
-            if task is None:
-                streams.remove(stream)
-            else:
-                yield task
+    return in_turn([_draws(name, seed, level, split, sandbox) for name in names])
 
 
 def _draws(

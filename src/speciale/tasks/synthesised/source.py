@@ -17,6 +17,7 @@ from speciale.errors import DataError
 from speciale.sandbox import Sandbox
 from speciale.tasks.environment import Environment
 from speciale.tasks.problem import SPLITS, split_of
+from speciale.tasks.streams import in_turn
 from speciale.tasks.synthesised.attempts import answer_of, calls_of
 from speciale.tasks.synthesised.family import GATES, Family, TaskFiles, read_about, read_family
 from speciale.tasks.synthesised.pool import PooledFamily, WorldPool
@@ -61,17 +62,7 @@ def synthesised_tasks(
             raise DataError(f"{folder} has no tasks of category {category!r}: it has {names}")
     Random(seed).shuffle(paths)
     streams = [_tasks(path, f"synth:{name}", level, split, sandbox, pool) for path in paths]
-    return _in_turn(streams)
-
-
-def _in_turn(streams: list[Iterator[Task]]) -> Iterator[Task]:
-    while streams:
-        for stream in list(streams):
-            task = next(stream, None)
-            if task is None:
-                streams.remove(stream)
-            else:
-                yield task
+    return in_turn(streams)
 
 
 def _tasks(
