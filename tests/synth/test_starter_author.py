@@ -130,7 +130,7 @@ def test_items_go_round_patterns_and_domains():
     found = list(islice(items(["lock", "hops"], 4), 5))
     assert [(each["category"], each["domain"]) for each in found] == [
         ("lock", "boxes"), ("hops", "fields"), ("lock", "rooms"), ("hops", "rooms"),
-        ("lock", "safes"),
+        ("lock", "lockers"),
     ]  # fmt: skip
     assert author_of(found[0]) == "speciale.synth.starter.author:make"
     assert found[1]["key"] == "starter-hops-fields-4-000001"
@@ -166,7 +166,7 @@ def accepted(found, numbers=None):
 
 
 def test_gates_accept_a_few_of_a_pattern_that_writes():
-    held, reasons = accepted(family("move", "rooms"), ["000", "001", "002", "003"])
+    held, reasons = accepted(family("move", "guests"), ["000", "001", "002", "003"])
     assert held >= 3, reasons
     assert {each.number for each in reasons} <= {8}
 

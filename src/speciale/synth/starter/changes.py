@@ -1,122 +1,126 @@
 """Patterns that write: the state that an attempt leaves counts as well as its answer.
 
-V3.2 report, 3.2.3, at its smallest: move (put a cup where a pen is), refill (order until there is
+V3.2 report, 3.2.3, at its smallest: move (put cup 14 where cup 31 is), refill (order until there is
 enough).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from speciale.synth.general.world import Table, World
-from speciale.synth.starter import words
-from speciale.synth.starter.pattern import Domain, Pattern, Question, check_number, look_up, tool
+from speciale.synth.starter.pattern import (
+    Domain,
+    Pattern,
+    Question,
+    check,
+    look_up,
+    named,
+    numbers,
+    tool,
+)
 
 
 def move(world: World, domain: Domain) -> Iterator[Question]:
-    rng, table, noun = world.rng, domain["table"], domain["noun"]
+    rng, table, noun, place = world.rng, domain["table"], domain["noun"], domain["place"]
     where, put = domain["where"], domain["put"]
-    names, places = rng.sample(domain["items"], 16), words.numbers(rng, 12)
+    names, places = numbers(rng, 16), numbers(rng, 12)
     spread = [*places, *rng.sample(places, 4)]  # none is empty
     at = dict(zip(names, rng.sample(spread, len(spread))))
-    rows = [{"name": name, "n": n} for name, n in at.items()]
-    columns = {"name": "TEXT PRIMARY KEY", "n": "INTEGER NOT NULL"}
+    rows = [{"n": n, "place": to} for n, to in at.items()]
+    columns = {"n": "INTEGER PRIMARY KEY", "place": "INTEGER NOT NULL"}
     world.tables.append(Table(table, columns, rows))
-    numbers = Table("numbers", {"n": "INTEGER NOT NULL"}, [{"n": n} for n in places])
-    world.tables.append(numbers)
-    look_up(world, where, f"Which {noun} it is in.",
-            f"SELECT n FROM {table} WHERE name = ?", name="str")  # fmt: skip
+    all_places = Table("numbers", {"n": "INTEGER NOT NULL"}, [{"n": n} for n in places])
+    world.tables.append(all_places)
+    look_up(world, where, f"Which {place} a {noun} is in.",
+            f"SELECT place FROM {table} WHERE n = ?", n="int")  # fmt: skip
     tool(
-        world, put, f"Moves it to a {noun}.",
+        world, put, f"Moves a {noun} to a {place}.",
         f"""
-        _one(db, "SELECT n FROM numbers WHERE n = ?", n)
-        _one(db, "SELECT name FROM {table} WHERE name = ?", name)
-        db.execute("UPDATE {table} SET n = ? WHERE name = ?", (n, name))
-        return n
+        _one(db, "SELECT n FROM numbers WHERE n = ?", to)
+        _one(db, "SELECT n FROM {table} WHERE n = ?", n)
+        db.execute("UPDATE {table} SET place = ? WHERE n = ?", (to, n))
+        return to
         """,
-        name="str", n="int",
+        n="int", to="int",
     )  # fmt: skip
 
-    def question(level: int, ask: str, solve: list[str], to: dict[str, str], thoughts: list[str]):
+    def question(level: int, ask: str, solve: list[str], to: Mapping[int, int], thoughts: list):
         """`to`: whose place each thing is to have."""
-        target = next(iter(to.values()))
-        check = f"""
-now = dict(before.execute("SELECT name, n FROM {table}").fetchall())
-right = now["{target}"]
-now |= {{{", ".join(f'"{name}": now["{other}"]' for name, other in to.items())}}}
-if dict(after.execute("SELECT name, n FROM {table}").fetchall()) != now:
+        working = f"""
+now = dict(before.execute("SELECT n, place FROM {table}").fetchall())
+right = now[{next(iter(to.values()))}]
+now |= {{{", ".join(f"{n}: now[{other}]" for n, other in to.items())}}}
+if dict(after.execute("SELECT n, place FROM {table}").fetchall()) != now:
     return "Something is not where it should be."
 """
-        return Question(
-            level, ask, "\n".join(solve), check_number(check), thoughts, writes=(table,)
-        )
+        return Question(level, ask, "\n".join(solve), check(working), thoughts, (table,))
 
     for _ in range(40):
         for level in (1, 2, 3):
             goal, *moved = rng.sample(names, level + 1)
-            n = at[goal]
-            if n in [at[name] for name in moved]:
+            to = at[goal]
+            if to in [at[n] for n in moved]:
                 continue
-            same = rng.choice((f"where {goal} is", f"in the {noun} of {goal}"))
+            same = rng.choice((f"where {noun} {goal} is", f"in the {place} of {noun} {goal}"))
             yield question(
-                level, f"Put {words.together(moved)} {same}. Which {noun}?",
-                [f'n = tools.{where}(name="{goal}")',
-                 *(f'now = tools.{put}(name="{name}", n=n)' for name in moved), "return now"],
+                level, f"Put {named(noun, moved)} {same}. Which {place}?",
+                [f"to = tools.{where}(n={goal})",
+                 *(f"now = tools.{put}(n={n}, to=to)" for n in moved), "return now"],
                 dict.fromkeys(moved, goal),
-                [f"{noun} of {goal}", *(f"{name} to {n}" for name in moved), ""],
+                [f"{place} of {goal}", *(f"{n} to {to}" for n in moved), ""],
             )  # fmt: skip
         one, other = rng.sample(names, 2)
         if at[one] != at[other]:
             yield question(
-                3, f"Let {one} and {other} change places. Which {noun} has {one} now?",
-                [f'x = tools.{where}(name="{one}")', f'y = tools.{where}(name="{other}")',
-                 f'now = tools.{put}(name="{one}", n=y)', f'tools.{put}(name="{other}", n=x)',
+                3, f"Let {named(noun, (one, other))} change places. Which {place} has {one} now?",
+                [f"x = tools.{where}(n={one})", f"y = tools.{where}(n={other})",
+                 f"now = tools.{put}(n={one}, to=y)", f"tools.{put}(n={other}, to=x)",
                  "return now"],
                 {one: other, other: one},
-                [f"{noun} of {one}", f"{noun} of {other}", f"{one} to {at[other]}",
-                 f"{other} to {at[one]}", ""],
+                [f"{place} of {one}", f"{place} of {other}", f"{one} to {at[other]}",
+                 f"{other} to {at[one]}", f"{at[other]}"],
             )  # fmt: skip
 
 
 def refill(world: World, domain: Domain) -> Iterator[Question]:
-    rng, table, stock, order = world.rng, domain["table"], domain["stock"], domain["order"]
-    have = {name: rng.randint(1, 9) for name in rng.sample(domain["items"], 12)}
-    rows = [{"name": name, "n": n} for name, n in have.items()]
-    columns = {"name": "TEXT PRIMARY KEY", "n": "INTEGER NOT NULL"}
+    rng, table, noun = world.rng, domain["table"], domain["noun"]
+    stock, order = domain["stock"], domain["order"]
+    have = {n: rng.randint(1, 9) for n in numbers(rng, 16)}
+    rows = [{"n": n, "count": count} for n, count in have.items()]
+    columns = {"n": "INTEGER PRIMARY KEY", "count": "INTEGER NOT NULL"}
     world.tables.append(Table(table, columns, rows))
-    look_up(world, stock, "How many there are.",
-            f"SELECT n FROM {table} WHERE name = ?", name="str")  # fmt: skip
+    look_up(world, stock, f"How many there are of a {noun}.",
+            f"SELECT count FROM {table} WHERE n = ?", n="int")  # fmt: skip
     tool(
-        world, order, "Adds n, and tells how many there are now.",
+        world, order, "Adds some, and tells how many there are now.",
         f"""
-        had = _one(db, "SELECT n FROM {table} WHERE name = ?", name)
-        if n < 1:
-            raise ValueError("n is at least 1")
-        db.execute("UPDATE {table} SET n = ? WHERE name = ?", (had + n, name))
-        return had + n
+        had = _one(db, "SELECT count FROM {table} WHERE n = ?", n)
+        if more < 1:
+            raise ValueError("more is at least 1")
+        db.execute("UPDATE {table} SET count = ? WHERE n = ?", (had + more, n))
+        return had + more
         """,
-        name="str", n="int",
+        n="int", more="int",
     )  # fmt: skip
 
-    def question(level: int, ask: str, solve: list[str], to: dict[str, str], thoughts: list[str]):
+    def question(level: int, ask: str, solve: list[str], to: Mapping[int, str], thoughts: list):
         """`to`: how many there are to be of each, an expression of what there was."""
-        check = f"""
-now = dict(before.execute("SELECT name, n FROM {table}").fetchall())
+        working = f"""
+now = dict(before.execute("SELECT n, count FROM {table}").fetchall())
 had = sum(now.values())
-now |= {{{", ".join(f'"{name}": {count}' for name, count in to.items())}}}
+now |= {{{", ".join(f"{n}: {count}" for n, count in to.items())}}}
 right = sum(now.values()) - had
-if dict(after.execute("SELECT name, n FROM {table}").fetchall()) != now:
+if dict(after.execute("SELECT n, count FROM {table}").fetchall()) != now:
     return "There are not as many as there should be."
 """
         return Question(
-            level, f"{ask} How many {domain['done']}?", "\n".join(solve), check_number(check),
-            thoughts, writes=(table,),
+            level, f"{ask} How many {domain['done']}?", "\n".join(solve), check(working),
+            thoughts, (table,),
         )  # fmt: skip
 
-    def filling(name: str, goal: int | str) -> list[str]:
-        return [
-            f'x = {goal} - tools.{stock}(name="{name}")', f'tools.{order}(name="{name}", n=x)'
-        ]  # fmt: skip
+    def filling(n: int, goal: int | str) -> list[str]:
+        return [f"x = {goal} - tools.{stock}(n={n})", f"tools.{order}(n={n}, more=x)"]
 
     verb = domain["verb"]
     for _ in range(40):
@@ -124,20 +128,21 @@ if dict(after.execute("SELECT name, n FROM {table}").fetchall()) != now:
         x, y, goal = have[one], have[other], rng.randint(5, 15)
         if goal - x > 1 and goal != 2 * x:
             yield question(
-                1, f"{verb} {one} up to {goal}.", [*filling(one, goal), "return x"],
-                {one: str(goal)}, [f"{stock} of {one}", f"{goal} - {x} = {goal - x}", ""],
+                1, f"{verb} {noun} {one} up to {goal}.", [*filling(one, goal), "return x"],
+                {one: str(goal)},
+                [f"{stock} of {one}", f"{goal} - {x} = {goal - x}", f"{goal - x}"],
             )  # fmt: skip
         if y > x:
             yield question(
-                2, f"{verb} {one} up to as many as {other}.",
-                [f'y = tools.{stock}(name="{other}")', *filling(one, "y"), "return x"],
-                {one: f'now["{other}"]'},
-                [f"{stock} of {other}", f"{stock} of {one}", f"{y} - {x} = {y - x}", ""],
+                2, f"{verb} {noun} {one} up to as many as {noun} {other}.",
+                [f"y = tools.{stock}(n={other})", *filling(one, "y"), "return x"],
+                {one: f"now[{other}]"},
+                [f"{stock} of {other}", f"{stock} of {one}", f"{y} - {x} = {y - x}", f"{y - x}"],
             )  # fmt: skip
         if goal > x and goal > y:
             more = [goal - x, goal - y]
             yield question(
-                3, f"{verb} {one} and {other} up to {goal} each.",
+                3, f"{verb} {named(noun, (one, other))} up to {goal} each.",
                 [*filling(one, goal), "total = x", *filling(other, goal), "return total + x"],
                 {one: str(goal), other: str(goal)},
                 [f"{stock} of {one}", f"{goal} - {x} = {more[0]}", f"{stock} of {other}",
@@ -145,41 +150,30 @@ if dict(after.execute("SELECT name, n FROM {table}").fetchall()) != now:
             )  # fmt: skip
 
 
-def _move_domain(table: str, noun: str, where: str, put: str, items: tuple) -> Domain:
-    return dict(table=table, noun=noun, where=where, put=put, items=items)
+def _move_domain(noun: str, table: str, place: str, where: str, put: str) -> Domain:
+    return dict(noun=noun, table=table, place=place, where=where, put=put)
 
 
-def _refill_domain(table: str, stock: str, order: str, verb: str, done: str, items: tuple):
-    return dict(table=table, stock=stock, order=order, verb=verb, done=done, items=items)
+def _refill_domain(noun: str, table: str, stock: str, order: str, verb: str, done: str) -> Domain:
+    return dict(noun=noun, table=table, stock=stock, order=order, verb=verb, done=done)
 
 
 CHANGES = (
     Pattern(
         "move", "Things in numbered places.",
         {
-            "shelves": _move_domain("shelves", "shelf", "where", "put", words.THINGS),
-            "rooms": _move_domain("guests", "room", "room", "move", words.PEOPLE),
-            "stalls": _move_domain("animals", "stall", "stall", "lead", words.ANIMALS),
-            "bins": _move_domain("stock", "bin", "bin", "shift", words.TREASURES),
-            "teams": _move_domain("members", "team", "team", "join", words.PEOPLE),
-            "beds": _move_domain("garden", "bed", "spot", "plant", words.PLANTS),
-            "tables": _move_domain("diners", "table", "table", "seat", words.PEOPLE),
-            "drawers": _move_domain("drawers", "drawer", "drawer", "send", words.THINGS),
+            "shelves": _move_domain("cup", "shelves", "shelf", "shelf", "put"),
+            "guests": _move_domain("guest", "guests", "table", "table", "seat"),
+            "diners": _move_domain("guest", "diners", "table", "table", "put"),
         },
         move,
     ),
     Pattern(
         "refill", "How many there are of each, and a way to have more.",
         {
-            "shop": _refill_domain(
-                "goods", "stock", "order", "Order", "were ordered", words.THINGS),
-            "farm": _refill_domain("farm", "herd", "buy", "Buy", "were bought", words.ANIMALS),
-            "garden": _refill_domain("garden", "grown", "plant", "Plant", "were planted",
-                                     words.PLANTS),
-            "store": _refill_domain("store", "left", "load", "Load", "were loaded",
-                                    words.TREASURES),
-            "fruit": _refill_domain("fruit", "count", "pick", "Pick", "were picked", words.FRUITS),
-            "parts": _refill_domain("parts", "have", "make", "Make", "were made", words.UNITS),
+            "goods": _refill_domain("pen", "goods", "stock", "order", "Order", "were ordered"),
+            "farm": _refill_domain("goat", "farm", "herd", "buy", "Buy", "were bought"),
+            "store": _refill_domain("pen", "store", "stock", "buy", "Buy", "were bought"),
         },
         refill,
     ),

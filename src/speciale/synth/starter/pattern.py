@@ -1,20 +1,23 @@
 """The parts of a starter environment: a pattern, its domains of words, and questions over it.
 
 A pattern (V3.2 report, 3.2.3: an environment with its tools) is one way to an answer; a domain
-gives its tools and nouns other names, so that a plan has to be carried over to other words.
+gives its tools and nouns other names, so that a plan has to be carried over to other words. All
+that has to be copied, from the prompt and from results, is a number of one or two digits: a small
+model copies those long before it copies words.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from random import Random
+from typing import Any, ClassVar
 
-from speciale.synth.general.draft import TEXT, WHOLE
+from speciale.synth.general.draft import WHOLE
 from speciale.synth.general.text import fill
 from speciale.synth.general.world import World
 
-WORD, NUMBER = " Answer: one word.", " Answer: one number."
+NUMBER = " Answer: one number."
 
 Domain = Mapping[str, Any]
 
@@ -24,7 +27,7 @@ class Question:
     """`solve`: the body of solve(tools); `check`: the body of verify(answer, before, after).
 
     `thoughts`: what may be thought before each call and before the answer, one line each.
-    `writes`: the tables that it changes. The answer is a number, or a word where `text` is set.
+    `writes`: the tables that it changes.
     """
 
     level: int  # calls less one
@@ -32,16 +35,12 @@ class Question:
     solve: str
     check: str
     thoughts: Sequence[str]
-    text: bool = False
     writes: Sequence[str] = ()
-
-    @property
-    def schema(self) -> dict[str, Any]:
-        return TEXT if self.text else WHOLE
+    schema: ClassVar[Mapping[str, Any]] = WHOLE
 
     @property
     def whole_prompt(self) -> str:
-        return self.prompt + (WORD if self.text else NUMBER)
+        return self.prompt + NUMBER
 
 
 @dataclass(frozen=True)
@@ -97,14 +96,20 @@ def look_up(
     tool(world, name, doc, f'return {reader}(db, "{sql}", {", ".join(takes)})', gives, **takes)
 
 
-def check_number(working: str) -> str:
+def check(working: str) -> str:
     """The body of a verifier: `working` finds `right` in the database `before`."""
     return _NUMBER + fill(working) + _SAME
 
 
-def check_word(working: str) -> str:
-    """Likewise, for a word."""
-    return fill(working) + _SAME
+def numbers(rng: Random, count: int) -> list[int]:
+    """Different numbers of two digits that name things, in a drawn order."""
+    return rng.sample(range(11, 100), count)
+
+
+def named(noun: str, numbers: Sequence[int]) -> str:
+    """ "cat 12", "cat 12 and cat 40", "cat 12, cat 40 and cat 31"."""
+    *most, last = [f"{noun} {n}" for n in numbers]
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 _NUMBER = """if not whole_number(answer):

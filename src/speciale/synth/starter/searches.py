@@ -1,6 +1,6 @@
 """Patterns that list first, and look at what the list names until the answer is found.
 
-V3.2 report, 3.2.3, at its smallest: hunt (the red box in the attic), notes (open them until one
+V3.2 report, 3.2.3, at its smallest: hunt (the box of size 3 in room 14), notes (open them until one
 tells), tally (all that is there, together), slot (the first hour that nobody has taken).
 """
 
@@ -10,31 +10,36 @@ from collections.abc import Iterator
 
 from speciale.synth.general.text import fill
 from speciale.synth.general.world import Table, World
-from speciale.synth.starter import words
-from speciale.synth.starter.pattern import Domain, Pattern, Question, check_number, look_up, tool
+from speciale.synth.starter.pattern import (
+    Domain,
+    Pattern,
+    Question,
+    check,
+    look_up,
+    named,
+    numbers,
+    tool,
+)
 
 _LIST = "SELECT n FROM {} WHERE place = ? ORDER BY rowid".format
 
 
 def hunt(world: World, domain: Domain) -> Iterator[Question]:
     rng, table, noun, many = world.rng, domain["table"], domain["noun"], domain["many"]
-    attr, look, kind = domain["attr"], domain["look"], domain["kind"]
-    places = rng.sample(domain["places"], 16)
-    ids = iter(words.numbers(rng, 48))
-    rows = []
-    for place in places:
-        for value in rng.sample(domain["kinds"], 3):
-            rows.append({"n": next(ids), "place": place, kind: value, attr: rng.randint(1, 20)})
-    columns = {
-        "n": "INTEGER NOT NULL", "place": "TEXT NOT NULL", kind: "TEXT NOT NULL",
-        attr: "INTEGER NOT NULL",
-    }  # fmt: skip
+    attr, look, kind, where = domain["attr"], domain["look"], domain["kind"], domain["where"]
+    places, ids = numbers(rng, 16), iter(numbers(rng, 48))
+    rows = [
+        {"n": next(ids), "place": place, "kind": value, "value": rng.randint(1, 20)}
+        for place in places
+        for value in rng.sample(range(1, 10), 3)
+    ]
+    columns = dict.fromkeys(("n", "place", "kind", "value"), "INTEGER NOT NULL")
     world.tables.append(Table(table, columns, rows))
-    look_up(world, many, f"Numbers of the {many} there.", _LIST(table), "list", place="str")
+    look_up(world, many, f"Numbers of the {many} in a {where}.", _LIST(table), "list", n="int")
     tool(
         world, look, f"{kind.capitalize()} and {attr} of a {noun}.",
         f"""
-        row = db.execute("SELECT {kind}, {attr} FROM {table} WHERE n = ?", (n,)).fetchone()
+        row = db.execute("SELECT kind, value FROM {table} WHERE n = ?", (n,)).fetchone()
         if row is None:
             raise ValueError(f"there is no {{n}}")
         return list(row)
@@ -48,47 +53,45 @@ def hunt(world: World, domain: Domain) -> Iterator[Question]:
             yield Question(
                 level,
                 rng.choice((
-                    "What is the {} of the {} {} in the {}?", "Find the {} of the {} {} in the {}."
-                )).format(attr, row[kind], noun, place),
+                    "What is the {} of the {} of {} {} in {} {}?",
+                    "Find the {} of the {} of {} {} in {} {}.",
+                )).format(attr, noun, kind, row["kind"], where, place),
                 fill(
                     """
-                    for n in tools.$many(place="$place"):
-                        $kind, $attr = tools.$look(n=n)
-                        if $kind == "$value":
-                            return $attr
+                    for n in tools.$many(n=$place):
+                        kind, value = tools.$look(n=n)
+                        if kind == $kind:
+                            return value
                     """,
-                    many=many, look=look, place=place, kind=kind, value=row[kind], attr=attr,
+                    many=many, look=look, place=place, kind=row["kind"],
                 ),
-                check_number(f"""
-sql = "SELECT {attr} FROM {table} WHERE place = ? AND {kind} = ?"
-right = one(before, sql, "{place}", "{row[kind]}")
+                check(f"""
+sql = "SELECT value FROM {table} WHERE place = ? AND kind = ?"
+right = one(before, sql, {place}, {row["kind"]})
 """),
-                [f"{many} in {place}", *seen, f"{row[kind]}: {row[attr]}"],
+                [f"{many} in {place}", *seen, f"{row['kind']}: {row['value']}"],
             )  # fmt: skip
 
 
 def notes(world: World, domain: Domain) -> Iterator[Question]:
     rng, table, noun = world.rng, domain["table"], domain["noun"]
     find, show = domain["find"], domain["show"]
-    names, ids = rng.sample(words.PEOPLE, 16), iter(words.numbers(rng, 48))
+    names, ids = numbers(rng, 16), iter(numbers(rng, 48))
     rows = [
-        {"n": next(ids), "place": name, "topic": topic, "count": rng.randint(2, 40)}
+        {"n": next(ids), "place": name, "topic": topic, "count": rng.randint(11, 40)}
         for name in names
-        for topic in rng.sample(domain["topics"], 3)
+        for topic in rng.sample(range(1, 10), 3)
     ]
-    columns = {
-        "n": "INTEGER NOT NULL", "place": "TEXT NOT NULL", "topic": "TEXT NOT NULL",
-        "count": "INTEGER NOT NULL",
-    }  # fmt: skip
+    columns = dict.fromkeys(("n", "place", "topic", "count"), "INTEGER NOT NULL")
     world.tables.append(Table(table, columns, rows))
-    look_up(world, find, f"Numbers of somebody's {noun}s.", _LIST(table), "list", name="str")
+    look_up(world, find, f"Numbers of a person's {noun}s.", _LIST(table), "list", n="int")
     tool(
         world, show, f"The lines of a {noun}.",
         f"""
         row = db.execute("SELECT place, topic, count FROM {table} WHERE n = ?", (n,)).fetchone()
         if row is None:
             raise ValueError(f"there is no {{n}}")
-        return [f"By {{row[0]}}.", f"{{row[1]}}: {{row[2]}}"]
+        return [f"By {{row[0]}}.", f"Sort {{row[1]}}: {{row[2]}}"]
         """,
         "list", n="int",
     )  # fmt: skip
@@ -99,21 +102,21 @@ def notes(world: World, domain: Domain) -> Iterator[Question]:
             yield Question(
                 level,
                 rng.choice((
-                    "How many {topic} are in the {noun}s of {name}?",
-                    "Of how many {topic} do {name}'s {noun}s tell?",
+                    "How many of sort {topic} are in the {noun}s of person {name}?",
+                    "Of how many of sort {topic} do the {noun}s of person {name} tell?",
                 )).format(topic=row["topic"], noun=noun, name=name),
                 fill(
                     """
-                    for n in tools.$find(name="$name"):
-                        topic, count = tools.$show(n=n)[1].split(": ")
-                        if topic == "$topic":
+                    for n in tools.$find(n=$name):
+                        sort, count = tools.$show(n=n)[1].split(": ")
+                        if sort == "Sort $topic":
                             return int(count)
                     """,
                     find=find, show=show, name=name, topic=row["topic"],
                 ),
-                check_number(f"""
+                check(f"""
 sql = "SELECT count FROM {table} WHERE place = ? AND topic = ?"
-right = one(before, sql, "{name}", "{row["topic"]}")
+right = one(before, sql, {name}, {row["topic"]})
 """),
                 [f"{noun}s of {name}", *seen, f"{row['topic']}: {row['count']}"],
             )  # fmt: skip
@@ -121,46 +124,48 @@ right = one(before, sql, "{name}", "{row["topic"]}")
 
 def tally(world: World, domain: Domain) -> Iterator[Question]:
     rng, table, many, attr = world.rng, domain["table"], domain["many"], domain["attr"]
-    places = rng.sample(domain["places"], min(42, len(domain["places"])))
-    ids, rows = iter(words.numbers(rng, 88)), []
-    for at, place in enumerate(places):
-        for _ in range(at % 3 + 1):
-            rows.append({"n": next(ids), "place": place, attr: rng.randint(1, 12)})
-    columns = {"n": "INTEGER NOT NULL", "place": "TEXT NOT NULL", attr: "INTEGER NOT NULL"}
+    where = domain["where"]
+    places, ids = numbers(rng, 42), iter(numbers(rng, 88))
+    rows = [
+        {"n": next(ids), "place": place, "value": rng.randint(1, 12)}
+        for at, place in enumerate(places)
+        for _ in range(at % 3 + 1)
+    ]
+    columns = dict.fromkeys(("n", "place", "value"), "INTEGER NOT NULL")
     world.tables.append(Table(table, columns, rows))
-    look_up(world, many, f"Numbers of the {many} there.", _LIST(table), "list", place="str")
+    look_up(world, many, f"Numbers of the {many} of a {where}.", _LIST(table), "list", n="int")
     look_up(world, attr, f"The {attr} of one.",
-            f"SELECT {attr} FROM {table} WHERE n = ?", n="int")  # fmt: skip
+            f"SELECT value FROM {table} WHERE n = ?", n="int")  # fmt: skip
     for place in places:
         there = [row for row in rows if row["place"] == place]
-        values = [row[attr] for row in there]
+        values = [row["value"] for row in there]
         total = " + ".join(map(str, values))
         yield Question(
             len(there),
             rng.choice((
-                "What is the {attr} of all {many} {at} {place}?",
-                "Add up the {attr} of the {many} {at} {place}.",
-            )).format(attr=attr, many=many, at=domain["at"], place=place),
-            f'return sum(tools.{attr}(n=n) for n in tools.{many}(place="{place}"))',
-            check_number(
-                f'right = sum(every(before, "SELECT {attr} FROM {table} WHERE place = ?", '
-                f'"{place}"))'
+                "What is the {attr} of all {many} of {where} {place}?",
+                "Add up the {attr} of the {many} of {where} {place}.",
+            )).format(attr=attr, many=many, where=where, place=place),
+            f"return sum(tools.{attr}(n=n) for n in tools.{many}(n={place}))",
+            check(
+                f'right = sum(every(before, "SELECT value FROM {table} WHERE place = ?", {place}))'
             ),
-            [f"{many} {domain['at']} {place}", *(f"{attr} of {row['n']}" for row in there),
+            [f"{many} of {place}", *(f"{attr} of {row['n']}" for row in there),
              f"{total} = {sum(values)}" if len(values) > 1 else ""],
         )  # fmt: skip
 
 
 def slot(world: World, domain: Domain) -> Iterator[Question]:
-    rng, table, noun = world.rng, domain["table"], domain["noun"]
+    rng, table, noun, who = world.rng, domain["table"], domain["noun"], domain["who"]
     taken, last = domain["taken"], domain["last"]
-    names = rng.sample(domain["names"], 14)
+    names = numbers(rng, 14)
     busy = {name: sorted(rng.sample(range(1, 13), rng.randint(3, 6))) for name in names}
     rows = [{"place": name, "n": n} for name in names for n in busy[name]]
-    world.tables.append(Table(table, {"place": "TEXT NOT NULL", "n": "INTEGER NOT NULL"}, rows))
-    look_up(world, taken, f"The {noun}s that one has.", _LIST(table), "list", name="str")
-    look_up(world, last, f"The highest {noun} that one has.",
-            f"SELECT n FROM {table} WHERE place = ? ORDER BY n DESC", name="str")  # fmt: skip
+    columns = dict.fromkeys(("place", "n"), "INTEGER NOT NULL")
+    world.tables.append(Table(table, columns, rows))
+    look_up(world, taken, f"The {noun}s that a {who} has.", _LIST(table), "list", n="int")
+    look_up(world, last, f"The highest {noun} that a {who} has.",
+            f"SELECT n FROM {table} WHERE place = ? ORDER BY n DESC", n="int")  # fmt: skip
     for _ in range(200):
         for level in (1, 2, 3):
             asked = rng.sample(names, level + 1)
@@ -170,7 +175,6 @@ def slot(world: World, domain: Domain) -> Iterator[Question]:
             # Most of the numbers below are in one list only: who misses one goes wrong.
             if right == 1 or sum(had.count(n) == 1 for n in low) < level + 1:
                 continue
-            listed = ", ".join(f'"{name}"' for name in asked)
             working = """
 first = 1
 while first in {}:
@@ -179,13 +183,14 @@ while first in {}:
             yield Question(
                 level,
                 rng.choice((
-                    "What is the lowest {} that {} has?", "Find the lowest {} that {} has."
-                )).format(noun, _none_of(asked)),
-                f"had = [n for name in [{listed}] for n in tools.{taken}(name=name)]"
+                    "What is the lowest {} that none of {} has?",
+                    "Find the lowest {} that none of {} has.",
+                )).format(noun, named(who, asked)),
+                f"had = [n for name in {asked} for n in tools.{taken}(n=name)]"
                 + working.format("had") + "return first",
-                check_number(
+                check(
                     f'sql = "SELECT n FROM {table} WHERE place = ?"\n'
-                    f"had = [n for name in [{listed}] for n in every(before, sql, name)]"
+                    f"had = [n for name in {asked} for n in every(before, sql, name)]"
                     + working.format("had") + "right = first\n"
                 ),
                 [*(f"{taken} of {name}" for name in asked),
@@ -193,86 +198,58 @@ while first in {}:
             )  # fmt: skip
 
 
-def _none_of(names: list[str]) -> str:
-    if len(names) == 2:
-        return f"neither {names[0]} nor {names[1]}"
-    return f"none of {words.together(names)}"
+def _hunt_domain(
+    noun: str, table: str, many: str, look: str, kind: str, attr: str, where: str
+) -> Domain:
+    return dict(noun=noun, table=table, many=many, look=look, kind=kind, attr=attr, where=where)
 
 
-def _hunt_domain(table, noun, many, look, kind, kinds, attr, places) -> Domain:
-    return dict(table=table, noun=noun, many=many, look=look, kind=kind, kinds=kinds, attr=attr,
-                places=places)  # fmt: skip
+def _notes_domain(noun: str, table: str, find: str, show: str) -> Domain:
+    return dict(noun=noun, table=table, find=find, show=show)
 
 
-def _notes_domain(table: str, noun: str, find: str, show: str, topics: tuple) -> Domain:
-    return dict(table=table, noun=noun, find=find, show=show, topics=topics)
+def _tally_domain(table: str, many: str, attr: str, where: str) -> Domain:
+    return dict(table=table, many=many, attr=attr, where=where)
 
 
-def _tally_domain(table: str, many: str, attr: str, at: str, places: tuple) -> Domain:
-    return dict(table=table, many=many, attr=attr, at=at, places=places)
+def _slot_domain(table: str, noun: str, who: str, taken: str, last: str) -> Domain:
+    return dict(table=table, noun=noun, who=who, taken=taken, last=last)
 
 
-def _slot_domain(table: str, noun: str, taken: str, last: str, names: tuple) -> Domain:
-    return dict(table=table, noun=noun, taken=taken, last=last, names=names)
-
-
-_COLOURS, _PLACES = words.COLOURS, words.PLACES
 SEARCHES = (
     Pattern(
         "hunt", "Places with three things in each, which differ in kind.",
         {
-            "boxes": _hunt_domain(
-                "things", "box", "boxes", "look", "colour", _COLOURS, "weight", _PLACES),
-            "trees": _hunt_domain(
-                "plants", "tree", "trees", "tree", "fruit", words.FRUITS, "age", _PLACES),
-            "doors": _hunt_domain(
-                "doors", "door", "doors", "see", "metal", words.METALS, "width", _PLACES),
-            "teams": _hunt_domain(
-                "teams", "team", "teams", "team", "sport", words.SPORTS, "size", _PLACES),
-            "boats": _hunt_domain(
-                "boats", "boat", "fleet", "check", "flag", _COLOURS, "crew", _PLACES),
-            "jars": _hunt_domain(
-                "jars", "jar", "jars", "open", "content", words.TREASURES, "price", _PLACES),
-            "herds": _hunt_domain(
-                "herds", "herd", "herds", "herd", "kind", words.ANIMALS, "count", _PLACES),
-            "beds": _hunt_domain(
-                "beds", "bed", "beds", "bed", "plant", words.PLANTS, "rows", _PLACES),
+            "boxes": _hunt_domain("box", "things", "boxes", "look", "size", "weight", "room"),
+            "trees": _hunt_domain("tree", "plants", "trees", "see", "kind", "age", "park"),
+            "crates": _hunt_domain("box", "crates", "boxes", "see", "size", "age", "park"),
         },
         hunt,
     ),
     Pattern(
         "notes", "Short texts by many people, a few by each.",
         {
-            "notes": _notes_domain("notes", "note", "find", "open", words.ANIMALS),
-            "letters": _notes_domain("letters", "letter", "search", "read", words.PLANTS),
-            "pages": _notes_domain("pages", "page", "pages", "page", words.UNITS),
-            "cards": _notes_domain("cards", "card", "seek", "show", words.ANIMALS),
-            "files": _notes_domain("files", "file", "files", "view", words.UNITS),
-            "mails": _notes_domain("mails", "mail", "inbox", "mail", words.PLANTS),
+            "notes": _notes_domain("note", "notes", "find", "open"),
+            "letters": _notes_domain("letter", "letters", "search", "read"),
+            "pages": _notes_domain("note", "pages", "find", "read"),
         },
         notes,
     ),
     Pattern(
         "tally", "Places with one to three things in each.",
         {
-            "boxes": _tally_domain("boxes", "boxes", "weight", "in the", _PLACES),
-            "parcels": _tally_domain("parcels", "parcels", "price", "of", words.PEOPLE),
-            "herds": _tally_domain("herds", "herds", "size", "near the", _PLACES),
-            "bills": _tally_domain("bills", "bills", "sum", "of", words.PEOPLE),
-            "trips": _tally_domain("trips", "trips", "hours", "of", words.PEOPLE),
-            "walls": _tally_domain("walls", "walls", "height", "in the", _PLACES),
+            "walls": _tally_domain("walls", "walls", "height", "room"),
+            "bills": _tally_domain("bills", "bills", "sum", "person"),
+            "trips": _tally_domain("trips", "trips", "hours", "person"),
         },
         tally,
     ),
     Pattern(
         "slot", "Numbers that many have taken, some of them the same.",
         {
-            "hours": _slot_domain("hours", "hour", "busy", "last", words.PEOPLE),
-            "seats": _slot_domain("seats", "seat", "seats", "top", words.PEOPLE),
-            "days": _slot_domain("days", "day", "days", "latest", words.PEOPLE),
-            "lanes": _slot_domain("lanes", "lane", "lanes", "end", words.ANIMALS),
-            "lockers": _slot_domain("lockers", "locker", "lockers", "high", words.PEOPLE),
-            "rooms": _slot_domain("rooms", "room", "rooms", "final", words.TOWNS),
+            "hours": _slot_domain("hours", "hour", "person", "busy", "last"),
+            "seats": _slot_domain("seats", "seat", "guest", "seats", "top"),
+            "days": _slot_domain("days", "hour", "guest", "busy", "top"),
         },
         slot,
     ),

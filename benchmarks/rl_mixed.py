@@ -1,0 +1,146 @@
+"""One mixed run against stages: does anything that was learnt go?
+
+    python benchmarks/rl_mixed.py runs/laptop
+    python benchmarks/rl_mixed.py runs/laptop --minutes 2 --set store=tasks
+
+From one chat model: a specialist a domain of the recipe `mixed`; their data in one student, then
+mixed RL (V3.2 report, 3 and 3.1); and beside it the same domains one after the other, each from
+where the one before it ended. All are asked the same held-out tasks. "short" is how far a model is
+below the specialist of the source.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from pathlib import Path
+
+from _results import Row, write
+from speciale.chat.tokenizer import load_tokenizer
+from speciale.engine.llm import model_folder
+from speciale.model import load_model
+from speciale.rl.batches import sampler_core
+from speciale.rl.distill import DistillRun, distill, read_distill
+from speciale.rl.evaluation import Evaluator
+from speciale.rl.recipe import Recipe, read_recipe
+from speciale.rl.rewards.settings import build
+from speciale.rl.run import RlRun
+from speciale.rl.trainer import Trainer
+from speciale.tasks.synthesised.pool import WorldPool
+
+
+def trained(folder: Path, recipe: Recipe) -> Path:
+    run = RlRun.create(folder, recipe, "rl_mixed")
+    if not (run.model / "config.json").exists():
+        with run.locked():
+            Trainer(run).train()
+    return run.model
+
+
+def only(recipe: Recipe, domain: str, model: Path | str, minutes: float) -> Recipe:
+    train = recipe.train.model_copy(update={"minutes": minutes})
+    return recipe.model_copy(
+        update={
+            "name": domain,
+            "model": str(model),
+            "train": train,
+            "domains": {domain: recipe.domains[domain]},
+        }
+    )
+
+
+def student(folder: Path, recipe: Recipe, specialists: dict[str, Path], steps: int) -> Path:
+    """The chat model after the specialists' data."""
+    taught = read_distill(
+        "distill",
+        [f"student={recipe.model}", f"seed={recipe.seed}", f"train.steps={steps}",
+         f"context={min(recipe.rollout.window, 768)}",
+         f"rollout.window={recipe.rollout.window}", f"rollout.turns={recipe.rollout.turns}",
+         f"rollout.max_tokens={recipe.rollout.max_tokens}"],
+    )  # fmt: skip
+    shape = next(iter(taught.specialists.values()))
+    taught = taught.model_copy(
+        update={
+            "store": recipe.store,
+            "specialists": {
+                name: shape.model_copy(update={**dict(recipe.domains[name]), "model": str(model)})
+                for name, model in specialists.items()
+            },
+        }
+    )
+    run = DistillRun.create(folder, taught, "rl_mixed")
+    with run.locked():
+        distill(run)
+    return run.model
+
+
+async def asked(recipe: Recipe, model: Path | str) -> dict[str, float]:
+    """pass@1 by source and level."""
+    folder = model_folder(str(model))
+    tokenizer = load_tokenizer(folder)
+    rewards = {name: build(d.rewards, tokenizer=tokenizer) for name, d in recipe.domains.items()}
+    async with WorldPool(most=64) as worlds:
+        core = sampler_core(load_model(folder), recipe.rollout, 0)
+        rows, _ = await Evaluator(recipe, rewards, worlds).run(core, tokenizer, 0)
+    return {
+        f"{row['domain']}: {row['source'].split('#')[-1]}"
+        + (f"@{row['level']}" if row["level"] is not None else ""): 100 * row["pass1"]
+        for row in rows
+        if row["trained"]
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("model", nargs="?", default="runs/laptop")
+    parser.add_argument("--minutes", type=float, default=5, help="of RL of a domain")
+    parser.add_argument("--distill-steps", type=int, default=150)
+    parser.add_argument("--tasks", type=int, default=24, help="asked of each source")
+    parser.add_argument("--out", type=Path, default=Path("runs/rl-mixed"))
+    parser.add_argument("--set", dest="overrides", action="append", default=[])
+    options = parser.parse_args()
+
+    quiet = ["evaluation.every=100000", "evaluation.samples=4", "evaluation.tasks=1"]
+    recipe = read_recipe("mixed", [f"model={options.model}", *quiet, *options.overrides])
+    evaluation = recipe.evaluation.model_copy(update={"tasks": options.tasks})
+    question = recipe.model_copy(update={"evaluation": evaluation})
+
+    specialists: dict[str, Path] = {}
+    stages: Path | str = options.model
+    for name in recipe.domains:
+        start = only(recipe, name, options.model, options.minutes)
+        specialists[name] = trained(options.out / f"specialist-{name}", start)
+        stages = trained(options.out / f"stage-{name}", only(recipe, name, stages, options.minutes))
+    taught = student(options.out / "student", recipe, specialists, options.distill_steps)
+    train = recipe.train.model_copy(update={"minutes": options.minutes * len(recipe.domains)})
+    mixed = trained(
+        options.out / "mixed", recipe.model_copy(update={"model": str(taught), "train": train})
+    )
+
+    names = {"chat model": options.model, "student": taught, "mixed": mixed, "stages": stages}
+    found = {name: asyncio.run(asked(question, model)) for name, model in names.items()}
+    own: dict[str, float] = {}
+    for name, model in specialists.items():
+        for source, value in asyncio.run(asked(question, model)).items():
+            if source.startswith(f"{name}: "):
+                own[source] = value
+    rows: list[Row] = [
+        {
+            "source": source,
+            **{name: values[source] for name, values in found.items()},
+            "its specialist": own[source],
+            "mixed is short": max(0.0, own[source] - found["mixed"][source]),
+            "stages are short": max(0.0, own[source] - found["stages"][source]),
+        }
+        for source in own
+    ]
+    columns = [column for column in rows[0] if column != "source"]
+    means = {c: sum(float(row[c]) for row in rows) / len(rows) for c in columns}
+    rows.append({"source": "mean", **means})
+    write("rl_mixed", rows)
+
+
+if __name__ == "__main__":
+    main()
