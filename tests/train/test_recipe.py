@@ -101,6 +101,8 @@ def test_wrong_values_are_refused_with_their_key(sentence, key, value, reason):
         ("model.index_topk", "64", ["index_topk 64", "context of 64 tokens", "lower it"]),
         ("model.index_topk", "5000", ["index_topk 5000", "max_position_embeddings = 256"]),
         ("data.context", "512", ["data.context 512", "max_position_embeddings 256"]),
+        ("sparse.context", "512", ["sparse.context 512", "max_position_embeddings 256"]),
+        ("sft.context", "32", ["sft.context", "unknown"]),
         ("model.num_key_value_heads", "1", ["num_key_value_heads is 1", "2 attention heads"]),
         ("model.num_experts_per_tok", "5", ["num_experts_per_tok is 5", "only 4 experts"]),
         ("model.n_routed_experts", "3", ["n_routed_experts 3", "n_group 2"]),
@@ -118,6 +120,14 @@ def test_impossible_shapes_are_refused(sentence, key, value, parts):
     text = sentence(f"{key}={value}")
     for part in parts:
         assert part in text
+
+
+def test_every_sparse_stage_must_leave_something_out(sentence, path):
+    said = sentence("model.index_topk=16", "warmup.context=16")
+    assert "index_topk 16 is not below" in said and "(warmup.context)" in said
+    # Dense pre-training may have rows as short.
+    found = read_recipe(str(path), ["model.index_topk=16", "pretrain.context=16"])
+    assert [found.context(stage) for stage in STAGES] == [16, 64, 64, 64]
 
 
 @pytest.mark.parametrize("table", ["data", "pretrain", "model"])

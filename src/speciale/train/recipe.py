@@ -33,7 +33,7 @@ class Agents(Table):
 class Data(Table):
     sources: list[str] = Field(["stdlib", "usr-share-doc"])  # or paths: folder, .jsonl, .parquet
     text_megabytes: float = Field(12, gt=0)  # text read at most, drawn evenly over all documents
-    context: int = Field(512, ge=16)  # tokens of a training sequence
+    context: int = Field(512, ge=16)  # tokens of a training sequence, where a stage has no other
     problem_share: float = Field(0.5, ge=0, lt=1)  # share of problems in the pre-training tokens
     families: dict[str, int] = Field({})  # reasoning-gym family = level
     conversations: int = Field(20000, ge=1)  # of the supervised stage
@@ -50,7 +50,7 @@ class Data(Table):
 
 class Stage(Table):
     steps: int = Field(ge=1)
-    batch_size: int = Field(8, ge=1)  # sequences of `context` tokens
+    batch_size: int = Field(8, ge=1)  # sequences
     learning_rate: float = Field(gt=0)  # peak
     warmup_share: float = Field(0.05, ge=0, le=1)  # of the steps: linear rise
     decay_share: float = Field(0.3, ge=0, le=1)  # of the steps: linear fall, at the end
@@ -59,6 +59,12 @@ class Stage(Table):
     gradient_clip: float = Field(1.0, gt=0)  # largest gradient norm, model and indexer apart
     mtp_weight: float = Field(0.3, ge=0)  # lambda of V3 report, equation 25
     bias_speed: float = Field(0.001, ge=0)  # gamma of V3 report, 2.1.2: step of the expert bias
+
+
+class TextStage(Stage):
+    # None: data.context. Short rows first teach the most for the time; the later stages then extend
+    # the context (V3 report, 4.3).
+    context: int | None = Field(None, ge=16)
 
 
 class Evaluation(Table):
@@ -73,15 +79,19 @@ class Recipe(Table):
     seed: int = Field(0, ge=0)
     model: dict[str, Any]  # Hugging Face's keys
     data: Data
-    pretrain: Stage
-    warmup: Stage
-    sparse: Stage
+    pretrain: TextStage
+    warmup: TextStage
+    sparse: TextStage
     sft: Stage
     evaluation: Evaluation = Evaluation()
     rl: str | None = None  # the RL recipe that a speedrun ends with
 
     def stage(self, name: StageName) -> Stage:
         return getattr(self, name)
+
+    def context(self, name: StageName) -> int:
+        """Tokens of a stage's training sequences."""
+        return getattr(self.stage(name), "context", None) or self.data.context
 
     def model_config_checked(self) -> ModelConfig:
         """The model's configuration; ConfigError if it cannot be trained with this data."""
@@ -92,18 +102,23 @@ class Recipe(Table):
                 f"recipe {self.name!r}: vocab_size {config.vocab_size} has no room for the 256 "
                 f"bytes and the chat format's markers: make it {SMALLEST_VOCAB} or more"
             )
-        if config.index_topk >= self.data.context:
+        for name in STAGES:
+            self._check_context(config, name)
+        return config
+
+    def _check_context(self, config: ModelConfig, name: StageName) -> None:
+        context = self.context(name)
+        key = "data.context" if context == self.data.context else f"{name}.context"
+        if name != "pretrain" and config.index_topk >= context:
             raise ConfigError(
                 f"recipe {self.name!r}: index_topk {config.index_topk} is not below the training "
-                f"context of {self.data.context} tokens, so nothing would be sparse: lower it"
+                f"context of {context} tokens ({key}), so nothing would be sparse: lower it"
             )
-        if self.data.context > config.max_position_embeddings:
+        if context > config.max_position_embeddings:
             raise ConfigError(
-                f"recipe {self.name!r}: data.context {self.data.context} is more than "
-                f"max_position_embeddings {config.max_position_embeddings}: lower the one or "
-                "raise the other"
+                f"recipe {self.name!r}: {key} {context} is more than max_position_embeddings "
+                f"{config.max_position_embeddings}: lower the one or raise the other"
             )
-        return config
 
     def _check_model_keys(self) -> None:
         """ModelConfig keeps keys that it does not know, for config.json; here they are mistakes."""

@@ -99,7 +99,7 @@ def _plan(run: Run, stage: StageName) -> StagePlan:
     return StagePlan(
         stage,
         settings,
-        run.recipe.data.context,
+        run.recipe.context(stage),
         start_of(run, stage),
         _chat_batches(run) if stage == "sft" else _text_batches(run, stage),
         losses,
@@ -112,13 +112,17 @@ def _plan(run: Run, stage: StageName) -> StagePlan:
 def _text_batches(run: Run, stage: StageName) -> Callable[[int], Batch]:
     """Windows of the training text; every stage goes on where the one before it stopped."""
     tokens = PackedTokens(run.data / "train.tokens")
-    context, size = run.recipe.data.context, run.recipe.stage(stage).batch_size
-    before = [run.recipe.stage(name) for name in STAGES[: STAGES.index(stage)]]
-    # in units of this stage's batches, so that no text is repeated before all was seen
-    skip = -(-sum(s.steps * s.batch_size for s in before) // size)
+    recipe = run.recipe
+    context, size = recipe.context(stage), recipe.stage(stage).batch_size
+    # In this stage's batches: where all rows are as long, no text comes again before all was seen.
+    seen = sum(
+        recipe.stage(name).steps * recipe.stage(name).batch_size * recipe.context(name)
+        for name in STAGES[: STAGES.index(stage)]
+    )
+    skip = -(-seen // (size * context))
 
     def batch(step: int) -> Batch:
-        return Batch(torch.from_numpy(tokens.batch(skip + step, size, context, run.recipe.seed)))
+        return Batch(torch.from_numpy(tokens.batch(skip + step, size, context, recipe.seed)))
 
     return batch
 
