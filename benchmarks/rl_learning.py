@@ -14,10 +14,9 @@ import json
 from pathlib import Path
 
 from _results import Row, write
+from _rl import finished_run
 from speciale.files import write_atomic
 from speciale.rl.recipe import read_recipe
-from speciale.rl.run import RlRun
-from speciale.rl.trainer import Trainer
 
 LOW, HIGH = 0.1, 0.6
 
@@ -44,10 +43,7 @@ def main() -> None:
     for seed in options.seeds:
         changes = [f"model={options.model}", f"seed={seed}", *options.overrides]
         recipe = read_recipe(options.recipe, changes)
-        run = RlRun.create(options.out / str(seed), recipe, "rl_learning")
-        with run.locked():
-            Trainer(run).train()
-        evaluations = rows_of(run.folder)
+        evaluations = rows_of(finished_run(options.out / str(seed), recipe).folder)
         curves[seed] = evaluations
         for first, last in zip(evaluations[0], evaluations[-1], strict=True):
             key = (first["trained"], first["source"], first["level"])

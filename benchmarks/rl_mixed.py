@@ -16,6 +16,7 @@ import asyncio
 from pathlib import Path
 
 from _results import Row, write
+from _rl import finished_run
 from speciale.chat.tokenizer import load_tokenizer
 from speciale.engine.llm import model_folder
 from speciale.model import load_model
@@ -24,17 +25,7 @@ from speciale.rl.distill import DistillRun, distill, read_distill
 from speciale.rl.evaluation import Evaluator
 from speciale.rl.recipe import Recipe, read_recipe
 from speciale.rl.rewards.settings import build
-from speciale.rl.run import RlRun
-from speciale.rl.trainer import Trainer
 from speciale.tasks.synthesised.pool import WorldPool
-
-
-def trained(folder: Path, recipe: Recipe) -> Path:
-    run = RlRun.create(folder, recipe, "rl_mixed")
-    if not (run.model / "config.json").exists():
-        with run.locked():
-            Trainer(run).train()
-    return run.model
 
 
 def only(recipe: Recipe, domain: str, model: Path | str, minutes: float) -> Recipe:
@@ -111,13 +102,15 @@ def main() -> None:
     stages: Path | str = options.model
     for name in recipe.domains:
         start = only(recipe, name, options.model, options.minutes)
-        specialists[name] = trained(options.out / f"specialist-{name}", start)
-        stages = trained(options.out / f"stage-{name}", only(recipe, name, stages, options.minutes))
+        specialists[name] = finished_run(options.out / f"specialist-{name}", start).model
+        stages = finished_run(
+            options.out / f"stage-{name}", only(recipe, name, stages, options.minutes)
+        ).model
     taught = student(options.out / "student", recipe, specialists, options.distill_steps)
     train = recipe.train.model_copy(update={"minutes": options.minutes * len(recipe.domains)})
-    mixed = trained(
+    mixed = finished_run(
         options.out / "mixed", recipe.model_copy(update={"model": str(taught), "train": train})
-    )
+    ).model
 
     names = {"chat model": options.model, "student": taught, "mixed": mixed, "stages": stages}
     found = {name: asyncio.run(asked(question, model)) for name, model in names.items()}

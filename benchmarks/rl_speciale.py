@@ -16,6 +16,7 @@ import asyncio
 from pathlib import Path
 
 from _results import RESULTS, Row, write
+from _rl import finished_run
 from speciale.chat.tokenizer import load_tokenizer
 from speciale.model import load_model
 from speciale.rl.batches import sampler_core
@@ -23,8 +24,6 @@ from speciale.rl.draws import cells_of
 from speciale.rl.evaluation import Evaluator
 from speciale.rl.recipe import Recipe, read_recipe
 from speciale.rl.rewards.settings import build
-from speciale.rl.run import RlRun
-from speciale.rl.trainer import Trainer
 
 ROOM = (16, 24, 32, 48, 64, 96, 160)  # tokens
 LENGTH_WEIGHT = 0.3  # the base's; Speciale's stands in its recipe
@@ -43,14 +42,6 @@ def recipes(model: str, seed: int, steps: int, overrides: list[str]) -> dict[str
             f'domains.{name}.thinking="mixed"', f"domains.{name}.rewards.length={LENGTH_WEIGHT}",
         ]  # fmt: skip
     return {"Speciale": speciale, "base": read_recipe("speciale", [*same, *base])}
-
-
-def trained(folder: Path, recipe: Recipe) -> Path:
-    run = RlRun.create(folder, recipe, "rl_speciale")
-    if not (run.model / "config.json").exists():
-        with run.locked():
-            Trainer(run).train()
-    return run.model
 
 
 def hardest(recipe: Recipe, tasks: int, samples: int) -> Recipe:
@@ -99,7 +90,7 @@ def main() -> None:
         both = recipes(options.model, seed, options.steps, options.overrides)
         question = hardest(both["Speciale"], options.tasks, options.samples)
         models = {
-            name: trained(options.out / name.lower() / str(seed), recipe)
+            name: finished_run(options.out / name.lower() / str(seed), recipe).model
             for name, recipe in both.items()
         }
         for name, model in models.items():

@@ -109,7 +109,7 @@ def test_every_environment(pattern, domain):
 def test_what_is_held_out():
     trained = {name for name in PATTERNS if not unseen(name, next(iter(PATTERNS[name].domains)))}
     assert len(trained) >= 6 and len(UNSEEN_PATTERNS) >= 2 and not trained & set(UNSEEN_PATTERNS)
-    names, splits = {}, Counter()
+    names, splits, known, new = {}, Counter(), set(), set()
     for pattern, domain in ALL:
         found = family(pattern, domain)
         held = unseen(pattern, domain)
@@ -122,6 +122,9 @@ def test_what_is_held_out():
         ))  # fmt: skip
         assert tools not in names, f"{pattern}/{domain} has the tools of {names.get(tools)}"
         names[tools] = f"{pattern}/{domain}"
+        known |= set() if held else set(tools)
+        new |= set(tools) if held == "words" else set()
+    assert new <= known, "tools that nothing in training has"
     assert 0.03 < splits["heldout"] / splits.total() < 0.2
     assert sum(unseen(*each) == "words" for each in ALL) == len(trained)
 

@@ -55,10 +55,7 @@ def prepare(run: Run) -> Tokenizer:
         total = sum(len(text) for text in train)
         share = data.problem_share
         posed = _examples(run, int(total * share / (1 - share))) if data.families else []
-        total += sum(map(len, posed))
-        share = data.agents.text_share if data.agents is not None else 0.0
-        acted = _agents(run, int(total * share / (1 - share))) if share else []
-        mixed = [*train, *_grouped(posed), *acted]
+        mixed = train + _grouped(posed)
         random.Random(seed).shuffle(mixed)
         _write(run, "train.tokens", mixed, tokenizer)
     tokenizer = load_tokenizer(run.data)

@@ -26,7 +26,6 @@ class Agents(Table):
     store: str | None = None  # None: the run's own folder tasks/, which a speedrun makes
     tasks: int = Field(300, ge=1)  # that it makes there
     share: float = Field(0.5, ge=0, le=1)  # of the conversations
-    text_share: float = Field(0, ge=0, lt=1)  # of the pre-training text, as the format writes them
     turns: int = Field(3, ge=1)  # tasks of one environment in a conversation, at most
 
 
@@ -62,8 +61,7 @@ class Stage(Table):
 
 
 class TextStage(Stage):
-    # None: data.context. Short rows first teach the most for the time; the later stages then extend
-    # the context (V3 report, 4.3).
+    # None: data.context. Short rows first, then longer ones (V3 report, 4.3).
     context: int | None = Field(None, ge=16)
 
 

@@ -11,7 +11,7 @@ from random import Random
 from typing import Any
 
 import speciale
-from speciale.synth.general.draft import solution, verify
+from speciale.synth.general.draft import WHOLE, solution, verify
 from speciale.synth.general.names import Names
 from speciale.synth.general.text import articles
 from speciale.synth.general.world import World
@@ -102,7 +102,7 @@ def _task(question: Question, pattern: Pattern, held_out: str) -> TaskFiles:
     about = TaskAbout(
         prompt=prompt,
         level=question.level,
-        answer_schema=question.schema,
+        answer_schema=WHOLE,
         pattern=pattern.name,
         metadata={
             "changes": bool(question.writes),

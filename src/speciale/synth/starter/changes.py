@@ -79,7 +79,7 @@ if dict(after.execute("SELECT n, place FROM {table}").fetchall()) != now:
                  "return now"],
                 {one: other, other: one},
                 [f"{place} of {one}", f"{place} of {other}", f"{one} to {at[other]}",
-                 f"{other} to {at[one]}", f"{at[other]}"],
+                 f"{other} to {at[one]}", ""],
             )  # fmt: skip
 
 
@@ -130,14 +130,14 @@ if dict(after.execute("SELECT n, count FROM {table}").fetchall()) != now:
             yield question(
                 1, f"{verb} {noun} {one} up to {goal}.", [*filling(one, goal), "return x"],
                 {one: str(goal)},
-                [f"{stock} of {one}", f"{goal} - {x} = {goal - x}", f"{goal - x}"],
+                [f"{stock} of {one}", f"{goal} - {x} = {goal - x}", ""],
             )  # fmt: skip
         if y > x:
             yield question(
                 2, f"{verb} {noun} {one} up to as many as {noun} {other}.",
                 [f"y = tools.{stock}(n={other})", *filling(one, "y"), "return x"],
                 {one: f"now[{other}]"},
-                [f"{stock} of {other}", f"{stock} of {one}", f"{y} - {x} = {y - x}", f"{y - x}"],
+                [f"{stock} of {other}", f"{stock} of {one}", f"{y} - {x} = {y - x}", ""],
             )  # fmt: skip
         if goal > x and goal > y:
             more = [goal - x, goal - y]

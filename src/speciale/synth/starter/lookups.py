@@ -114,13 +114,13 @@ for _ in range({level + 1}):
 def lock(world: World, domain: Domain) -> Iterator[Question]:
     rng, noun, table = world.rng, domain["noun"], domain["table"]
     key, enter, own = domain["key"], domain["open"], domain["own"]
-    names, owners = numbers(rng, 32), numbers(rng, 16)
+    names = numbers(rng, 32)
+    owners = dict(zip(names, numbers(rng, 32)))
     outer, plain = names[:14], names[14:]
     inner = {n: rng.choice(plain) for n in outer}
-    owned = dict(zip(rng.sample(plain, len(owners)), owners))
     rows = [
         {
-            "n": n, "code": rng.randint(11, 99), "owner": owned.get(n, 0),
+            "n": n, "code": rng.randint(11, 99), "owner": owners[n],
             "content": inner.get(n) or rng.randint(11, 99),
         }
         for n in names
@@ -152,11 +152,11 @@ def lock(world: World, domain: Domain) -> Iterator[Question]:
 
     for n in rng.sample(plain, len(plain)):
         yield content(1, f"{noun} {n}", f"at = {n}", f"at = {n}\n", opening(n))
-    for n, owner in rng.sample(sorted(owned.items()), len(owned)):
+    for n in rng.sample(plain, len(plain)):
         yield content(
-            2, f"the {noun} of person {owner}", f"at = tools.{own}(person={owner})",
-            f'at = one(before, "SELECT n FROM {table} WHERE owner = ?", {owner})\n',
-            [f"{own} of {owner}", *opening(n)],
+            2, f"the {noun} of person {owners[n]}", f"at = tools.{own}(person={owners[n]})",
+            f'at = one(before, "SELECT n FROM {table} WHERE owner = ?", {owners[n]})\n',
+            [f"{own} of {owners[n]}", *opening(n)],
         )  # fmt: skip
     for n in rng.sample(outer, len(outer)):
         yield content(

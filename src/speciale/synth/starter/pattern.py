@@ -2,8 +2,8 @@
 
 A pattern (V3.2 report, 3.2.3: an environment with its tools) is one way to an answer; a domain
 gives its tools and nouns other names, so that a plan has to be carried over to other words. All
-that has to be copied, from the prompt and from results, is a number of one or two digits: a small
-model copies those long before it copies words.
+that has to be copied, from the prompt and from results, is a number of a few digits: a small model
+copies those long before it copies words.
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Any, ClassVar
+from typing import Any
 
-from speciale.synth.general.draft import WHOLE
 from speciale.synth.general.text import fill
 from speciale.synth.general.world import World
 
@@ -36,7 +35,6 @@ class Question:
     check: str
     thoughts: Sequence[str]
     writes: Sequence[str] = ()
-    schema: ClassVar[Mapping[str, Any]] = WHOLE
 
     @property
     def whole_prompt(self) -> str:

@@ -239,7 +239,7 @@ SEARCHES = (
         "tally", "Places with one to three things in each.",
         {
             "walls": _tally_domain("walls", "walls", "height", "room"),
-            "bills": _tally_domain("bills", "bills", "sum", "person"),
+            "bills": _tally_domain("bills", "bills", "amount", "person"),
             "trips": _tally_domain("trips", "trips", "hours", "person"),
         },
         tally,
