@@ -45,7 +45,6 @@ class Lagging(Synchronous):
         weights = sampler_weights(model, self._settings)
         self._coming.append({name: tensor.clone() for name, tensor in weights.items()})
         if len(self._coming) > LAG:
-            self.core.version += 1
             self.core.update_weights(self._coming.popleft())
 
 

@@ -75,7 +75,7 @@ def rulings(found, number, answers, after):
 @pytest.mark.parametrize("pattern,domain", ALL)
 def test_every_environment(pattern, domain):
     found = family(pattern, domain)
-    assert 30 <= len(found.tasks) <= 60 and found.about.kind == "general"
+    assert 15 <= len(found.tasks) <= 18 and found.about.kind == "general"
     tools = tools_of(found.files["tools.py"].decode())
     assert 2 <= len(tools) <= 3 and is_pure(found.files["tools.py"].decode())
     for tool in tools:
@@ -102,14 +102,15 @@ def test_every_environment(pattern, domain):
             assert all(type(each) in (int, str) for each in [*plain, *arguments.values()]), name
         answers.add(answer)
     levels = Counter(task.about.level for task in found.tasks.values())
-    assert set(levels) == {1, 2, 3} and min(levels.values()) >= 8
-    assert len(answers) >= 8 or not whole, answers
+    assert set(levels) == {1, 2, 3} and min(levels.values()) >= 4
+    assert len(answers) >= 6 or not whole, answers
 
 
 def test_what_is_held_out():
     trained = {name for name in PATTERNS if not unseen(name, next(iter(PATTERNS[name].domains)))}
     assert len(trained) >= 6 and len(UNSEEN_PATTERNS) >= 2 and not trained & set(UNSEEN_PATTERNS)
-    names, splits, known, new = {}, Counter(), set(), set()
+    tables, splits, known, new = {}, Counter(), set(), set()
+    nouns: dict[bool, set] = {True: set(), False: set()}
     for pattern, domain in ALL:
         found = family(pattern, domain)
         held = unseen(pattern, domain)
@@ -117,14 +118,15 @@ def test_what_is_held_out():
         given = {split_of_task(task) for task in found.tasks.values()}
         assert given == {"heldout"} if held else "train" in given
         splits += Counter(split_of_task(task) for task in found.tasks.values() if not held)
-        tools = tuple(sorted(
-            tool["function"]["name"] for tool in tools_of(found.files["tools.py"].decode())
-        ))  # fmt: skip
-        assert tools not in names, f"{pattern}/{domain} has the tools of {names.get(tools)}"
-        names[tools] = f"{pattern}/{domain}"
-        known |= set() if held else set(tools)
-        new |= set(tools) if held == "words" else set()
+        code = found.files["tools.py"].decode()
+        assert code not in tables, f"{pattern}/{domain} has the tools of {tables.get(code)}"
+        tables[code] = f"{pattern}/{domain}"
+        tools = {tool["function"]["name"] for tool in tools_of(code)}
+        nouns[bool(held)].add((pattern, PATTERNS[pattern].domains[domain].get("noun")))
+        known |= set() if held else tools
+        new |= tools if held == "words" else set()
     assert new <= known, "tools that nothing in training has"
+    assert not nouns[True] & nouns[False], "words that questions in training have"
     assert 0.03 < splits["heldout"] / splits.total() < 0.2
     assert sum(unseen(*each) == "words" for each in ALL) == len(trained)
 
@@ -132,11 +134,21 @@ def test_what_is_held_out():
 def test_items_go_round_patterns_and_domains():
     found = list(islice(items(["lock", "hops"], 4), 5))
     assert [(each["category"], each["domain"]) for each in found] == [
-        ("lock", "boxes"), ("hops", "fields"), ("lock", "rooms"), ("hops", "rooms"),
-        ("lock", "lockers"),
+        ("lock", "boxes-a"), ("hops", "fields-a"), ("lock", "rooms-b"), ("hops", "rooms-b"),
+        ("lock", "boxes-b"),
     ]  # fmt: skip
     assert author_of(found[0]) == "speciale.synth.starter.author:make"
-    assert found[1]["key"] == "starter-hops-fields-4-000001"
+    assert found[1]["key"] == "starter-hops-fields-a-4-000001"
+
+
+def test_what_is_asked_about_does_not_tell_how_tools_are_called():
+    for pattern in PATTERNS.values():
+        *known, last = pattern.nouns
+        for noun in known:
+            assert {f"{noun}-a", f"{noun}-b"} < pattern.domains.keys()
+        assert [name for name in pattern.domains if name.startswith(last)] == [f"{last}-a"]
+        first, second = pattern.tools
+        assert not set(map(str, first.values())) & set(map(str, second.values()))
 
 
 def test_same_item_same_bytes_in_every_process():
@@ -169,7 +181,7 @@ def accepted(found, numbers=None):
 
 
 def test_gates_accept_a_few_of_a_pattern_that_writes():
-    held, reasons = accepted(family("move", "guests"), ["000", "001", "002", "003"])
+    held, reasons = accepted(family("move", "guests-b"), ["000", "001", "002", "003"])
     assert held >= 3, reasons
     assert {each.number for each in reasons} <= {8}
 

@@ -25,7 +25,7 @@ def store(tmp_path_factory):
     """Tasks of one environment, those that gates accept."""
     root = tmp_path_factory.mktemp("tasks")
     found = make({
-        "author": "starter", "key": "starter-chain", "category": "chain", "domain": "staff",
+        "author": "starter", "key": "starter-chain", "category": "chain", "domain": "staff-a",
         "seed": 0, "index": 0,
     })  # fmt: skip
     trained = [item for item in found.tasks.items() if item[1].about.metadata["split"] == "train"]

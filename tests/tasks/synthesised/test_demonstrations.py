@@ -41,9 +41,9 @@ def store(tmp_path_factory, sandbox):
     that pass the gates but the seventh."""
     root = tmp_path_factory.mktemp("store")
     for found in (
-        small("hunt", "boxes", 5),
-        small("move", "shelves", 2),
-        small("hops", "rooms", 1),
+        small("hunt", "boxes-a", 5),
+        small("move", "shelves-a", 2),
+        small("hops", "rooms-a", 1),
     ):
         keep(root, found, sandbox)
     return root
@@ -135,7 +135,7 @@ def test_several_tasks_share_a_conversation(store):
 
 def test_results_of_other_forms_come_from_another_run(tmp_path, sandbox):
     """Evidence sorts the keys of objects, and a model does not read them sorted."""
-    found = small("hunt", "boxes", 2)
+    found = small("hunt", "boxes-a", 2)
     tools = found.files["tools.py"].replace(b"list(row)", b'{"b": row[0], "a": row[1]}')
     tasks = {
         number: TaskFiles(

@@ -115,26 +115,24 @@ if dict(after.execute("SELECT n, count FROM {table}").fetchall()) != now:
     return "There are not as many as there should be."
 """
         return Question(
-            level, f"{ask} How many {domain['done']}?", "\n".join(solve), check(working),
-            thoughts, (table,),
+            level, f"{ask} How many more?", "\n".join(solve), check(working), thoughts, (table,)
         )  # fmt: skip
 
     def filling(n: int, goal: int | str) -> list[str]:
         return [f"x = {goal} - tools.{stock}(n={n})", f"tools.{order}(n={n}, more=x)"]
 
-    verb = domain["verb"]
     for _ in range(40):
         one, other = rng.sample(sorted(have), 2)
         x, y, goal = have[one], have[other], rng.randint(5, 15)
         if goal - x > 1 and goal != 2 * x:
             yield question(
-                1, f"{verb} {noun} {one} up to {goal}.", [*filling(one, goal), "return x"],
+                1, f"Fill {noun} {one} up to {goal}.", [*filling(one, goal), "return x"],
                 {one: str(goal)},
                 [f"{stock} of {one}", f"{goal} - {x} = {goal - x}", ""],
             )  # fmt: skip
         if y > x:
             yield question(
-                2, f"{verb} {noun} {one} up to as many as {noun} {other}.",
+                2, f"Fill {noun} {one} up to as many as {noun} {other}.",
                 [f"y = tools.{stock}(n={other})", *filling(one, "y"), "return x"],
                 {one: f"now[{other}]"},
                 [f"{stock} of {other}", f"{stock} of {one}", f"{y} - {x} = {y - x}", ""],
@@ -142,7 +140,7 @@ if dict(after.execute("SELECT n, count FROM {table}").fetchall()) != now:
         if goal > x and goal > y:
             more = [goal - x, goal - y]
             yield question(
-                3, f"{verb} {named(noun, (one, other))} up to {goal} each.",
+                3, f"Fill {named(noun, (one, other))} up to {goal} each.",
                 [*filling(one, goal), "total = x", *filling(other, goal), "return total + x"],
                 {one: str(goal), other: str(goal)},
                 [f"{stock} of {one}", f"{goal} - {x} = {more[0]}", f"{stock} of {other}",
@@ -150,31 +148,25 @@ if dict(after.execute("SELECT n, count FROM {table}").fetchall()) != now:
             )  # fmt: skip
 
 
-def _move_domain(noun: str, table: str, place: str, where: str, put: str) -> Domain:
-    return dict(noun=noun, table=table, place=place, where=where, put=put)
-
-
-def _refill_domain(noun: str, table: str, stock: str, order: str, verb: str, done: str) -> Domain:
-    return dict(noun=noun, table=table, stock=stock, order=order, verb=verb, done=done)
-
-
 CHANGES = (
     Pattern(
         "move", "Things in numbered places.",
         {
-            "shelves": _move_domain("cup", "shelves", "shelf", "shelf", "put"),
-            "guests": _move_domain("guest", "guests", "table", "table", "seat"),
-            "diners": _move_domain("guest", "diners", "table", "table", "put"),
+            "shelves": dict(noun="cup", table="shelves", place="shelf"),
+            "guests": dict(noun="guest", table="guests", place="table"),
+            "boxes": dict(noun="pen", table="boxes", place="box"),
         },
+        (dict(where="where", put="put"), dict(where="place", put="move")),
         move,
     ),
     Pattern(
         "refill", "How many there are of each, and a way to have more.",
         {
-            "goods": _refill_domain("pen", "goods", "stock", "order", "Order", "were ordered"),
-            "farm": _refill_domain("goat", "farm", "herd", "buy", "Buy", "were bought"),
-            "store": _refill_domain("pen", "store", "stock", "buy", "Buy", "were bought"),
+            "goods": dict(noun="pen", table="goods"),
+            "farm": dict(noun="goat", table="farm"),
+            "store": dict(noun="cup", table="store"),
         },
+        (dict(stock="stock", order="order"), dict(stock="count", order="buy")),
         refill,
     ),
 )  # fmt: skip

@@ -156,7 +156,7 @@ def lock(world: World, domain: Domain) -> Iterator[Question]:
         yield content(
             2, f"the {noun} of person {owners[n]}", f"at = tools.{own}(person={owners[n]})",
             f'at = one(before, "SELECT n FROM {table} WHERE owner = ?", {owners[n]})\n',
-            [f"{own} of {owners[n]}", *opening(n)],
+            [f"{noun} of {owners[n]}", *opening(n)],
         )  # fmt: skip
     for n in rng.sample(outer, len(outer)):
         yield content(
@@ -167,44 +167,35 @@ def lock(world: World, domain: Domain) -> Iterator[Question]:
         )  # fmt: skip
 
 
-def _chain_domain(noun: str, table: str, link: str, attr: str) -> Domain:
-    return dict(noun=noun, table=table, link=link, attr=attr)
-
-
-def _hops_domain(noun: str, table: str, there: str, back: str) -> Domain:
-    return dict(noun=noun, table=table, there=there, back=back)
-
-
-def _lock_domain(noun: str, table: str, own: str, key: str, enter: str) -> Domain:
-    return {"noun": noun, "table": table, "own": own, "key": key, "open": enter}
-
-
 LOOKUPS = (
     Pattern(
         "chain", "Who is linked to whom, and a figure about each.",
         {
-            "staff": _chain_domain("person", "staff", "boss", "age"),
-            "cats": _chain_domain("cat", "cats", "mother", "weight"),
-            "players": _chain_domain("player", "players", "boss", "weight"),
+            "staff": dict(noun="person", table="staff"),
+            "cats": dict(noun="cat", table="cats"),
+            "guests": dict(noun="guest", table="guests"),
         },
+        (dict(link="boss", attr="age"), dict(link="mother", attr="weight")),
         chain,
     ),
     Pattern(
         "hops", "Places with two ways out of each.",
         {
-            "fields": _hops_domain("field", "fields", "north", "south"),
-            "rooms": _hops_domain("room", "rooms", "left", "right"),
-            "stops": _hops_domain("stop", "stops", "next", "back"),
+            "fields": dict(noun="field", table="fields"),
+            "rooms": dict(noun="room", table="rooms"),
+            "stops": dict(noun="stop", table="stops"),
         },
+        (dict(there="north", back="south"), dict(there="left", back="right")),
         hops,
     ),
     Pattern(
         "lock", "Locked places with a number in each.",
         {
-            "boxes": _lock_domain("box", "boxes", "box", "key", "open"),
-            "rooms": _lock_domain("room", "rooms", "room", "code", "enter"),
-            "lockers": _lock_domain("box", "lockers", "box", "code", "open"),
+            "boxes": dict(noun="box", table="boxes"),
+            "rooms": dict(noun="room", table="rooms"),
+            "parcels": dict(noun="parcel", table="parcels"),
         },
+        (dict(own="find", key="key", open="open"), dict(own="search", key="code", open="enter")),
         lock,
     ),
 )  # fmt: skip

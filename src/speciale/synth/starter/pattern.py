@@ -1,9 +1,10 @@
-"""The parts of a starter environment: a pattern, its domains of words, and questions over it.
+"""The parts of a starter environment: a pattern, its domains, and questions over it.
 
 A pattern (V3.2 report, 3.2.3: an environment with its tools) is one way to an answer; a domain
-gives its tools and nouns other names, so that a plan has to be carried over to other words. All
-that has to be copied, from the prompt and from results, is a number of a few digits: a small model
-copies those long before it copies words.
+gives its nouns and its tools other names, each without regard to the other: what a question is
+about does not tell how the tools are called, so that who answers has to look. All that has to be
+copied, from the prompt and from results, is a number of a few digits: a small model copies those
+long before it copies words.
 """
 
 from __future__ import annotations
@@ -48,8 +49,21 @@ class Pattern:
 
     name: str
     about: str  # of the world, for readers
-    domains: Mapping[str, Domain]
+    nouns: Mapping[str, Domain]  # the last are for environments that nobody trains on
+    tools: tuple[Domain, Domain]  # two sets of names
     build: Callable[[World, Domain], Iterable[Question]]
+
+    @property
+    def domains(self) -> dict[str, Domain]:
+        """Both names of the tools with each noun but the last, which has the first names only."""
+        *known, last = self.nouns
+        pairs = [
+            (noun, (place + turn) % 2) for turn in (0, 1) for place, noun in enumerate(known)
+        ]
+        return {
+            f"{noun}-{'ab'[named]}": {**self.nouns[noun], **self.tools[named]}
+            for noun, named in [*pairs, (last, 0)]
+        }
 
 
 _ONE = '''

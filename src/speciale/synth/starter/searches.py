@@ -35,7 +35,7 @@ def hunt(world: World, domain: Domain) -> Iterator[Question]:
     ]
     columns = dict.fromkeys(("n", "place", "kind", "value"), "INTEGER NOT NULL")
     world.tables.append(Table(table, columns, rows))
-    look_up(world, many, f"Numbers of the {many} in a {where}.", _LIST(table), "list", n="int")
+    look_up(world, many, f"Numbers of what is in a {where}.", _LIST(table), "list", n="int")
     tool(
         world, look, f"{kind.capitalize()} and {attr} of a {noun}.",
         f"""
@@ -69,7 +69,7 @@ def hunt(world: World, domain: Domain) -> Iterator[Question]:
 sql = "SELECT value FROM {table} WHERE place = ? AND kind = ?"
 right = one(before, sql, {place}, {row["kind"]})
 """),
-                [f"{many} in {place}", *seen, f"{row['kind']}: {row['value']}"],
+                [f"{where} {place}", *seen, f"{row['kind']}: {row['value']}"],
             )  # fmt: skip
 
 
@@ -166,7 +166,7 @@ def slot(world: World, domain: Domain) -> Iterator[Question]:
     look_up(world, taken, f"The {noun}s that a {who} has.", _LIST(table), "list", n="int")
     look_up(world, last, f"The highest {noun} that a {who} has.",
             f"SELECT n FROM {table} WHERE place = ? ORDER BY n DESC", n="int")  # fmt: skip
-    for _ in range(200):
+    for _ in range(600):
         for level in (1, 2, 3):
             asked = rng.sample(names, level + 1)
             had = [n for name in asked for n in busy[name]]
@@ -198,59 +198,45 @@ while first in {}:
             )  # fmt: skip
 
 
-def _hunt_domain(
-    noun: str, table: str, many: str, look: str, kind: str, attr: str, where: str
-) -> Domain:
-    return dict(noun=noun, table=table, many=many, look=look, kind=kind, attr=attr, where=where)
-
-
-def _notes_domain(noun: str, table: str, find: str, show: str) -> Domain:
-    return dict(noun=noun, table=table, find=find, show=show)
-
-
-def _tally_domain(table: str, many: str, attr: str, where: str) -> Domain:
-    return dict(table=table, many=many, attr=attr, where=where)
-
-
-def _slot_domain(table: str, noun: str, who: str, taken: str, last: str) -> Domain:
-    return dict(table=table, noun=noun, who=who, taken=taken, last=last)
-
-
 SEARCHES = (
     Pattern(
         "hunt", "Places with three things in each, which differ in kind.",
         {
-            "boxes": _hunt_domain("box", "things", "boxes", "look", "size", "weight", "room"),
-            "trees": _hunt_domain("tree", "plants", "trees", "see", "kind", "age", "park"),
-            "crates": _hunt_domain("box", "crates", "boxes", "see", "size", "age", "park"),
+            "boxes": dict(noun="box", table="boxes", kind="size", attr="weight", where="room"),
+            "trees": dict(noun="tree", table="trees", kind="kind", attr="age", where="park"),
+            "cups": dict(noun="cup", table="cups", kind="size", attr="age", where="shelf"),
         },
+        (dict(many="items", look="look"), dict(many="inside", look="see")),
         hunt,
     ),
     Pattern(
         "notes", "Short texts by many people, a few by each.",
         {
-            "notes": _notes_domain("note", "notes", "find", "open"),
-            "letters": _notes_domain("letter", "letters", "search", "read"),
-            "pages": _notes_domain("note", "pages", "find", "read"),
+            "notes": dict(noun="note", table="notes"),
+            "letters": dict(noun="letter", table="letters"),
+            "pages": dict(noun="page", table="pages"),
         },
+        (dict(find="find", show="open"), dict(find="search", show="read")),
         notes,
     ),
     Pattern(
         "tally", "Places with one to three things in each.",
         {
-            "walls": _tally_domain("walls", "walls", "height", "room"),
-            "bills": _tally_domain("bills", "bills", "amount", "person"),
-            "trips": _tally_domain("trips", "trips", "hours", "person"),
+            "people": dict(where="person", table="things"),
+            "rooms": dict(where="room", table="things"),
+            "guests": dict(where="guest", table="things"),
         },
+        (dict(many="bills", attr="amount"), dict(many="trips", attr="hours")),
         tally,
     ),
     Pattern(
         "slot", "Numbers that many have taken, some of them the same.",
         {
-            "hours": _slot_domain("hours", "hour", "person", "busy", "last"),
-            "seats": _slot_domain("seats", "seat", "guest", "seats", "top"),
-            "days": _slot_domain("days", "hour", "guest", "busy", "top"),
+            "hours": dict(noun="hour", who="person", table="hours"),
+            "seats": dict(noun="seat", who="guest", table="seats"),
+            "days": dict(noun="day", who="player", table="days"),
         },
+        (dict(taken="busy", last="last"), dict(taken="taken", last="top")),
         slot,
     ),
 )  # fmt: skip

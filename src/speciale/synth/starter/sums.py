@@ -170,40 +170,31 @@ right = max(seen) - min(seen)
             )  # fmt: skip
 
 
-def _price_domain(noun: str, table: str, attr: str, times: str, add: str) -> Domain:
-    return dict(noun=noun, table=table, attr=attr, times=times, add=add)
-
-
-def _compare_domain(noun: str, table: str, one: str, other: str) -> Domain:
-    return dict(noun=noun, table=table, sides=(one, other))
-
-
 SUMS = (
     Pattern(
         "price", "Things with a value, and a calculator.",
         {
-            "shop": _price_domain("pen", "shop", "price", "times", "add"),
-            "post": _price_domain("parcel", "parcels", "weight", "multiply", "plus"),
-            "hire": _price_domain("parcel", "hire", "price", "multiply", "plus"),
+            "shop": dict(noun="pen", table="shop", attr="price"),
+            "post": dict(noun="parcel", table="parcels", attr="weight"),
+            "hire": dict(noun="cup", table="hire", attr="price"),
         },
+        (dict(times="times", add="add"), dict(times="multiply", add="plus")),
         price,
     ),
     Pattern(
         "convert", "Sizes that are made of others, and a calculator.",
-        {
-            "holds": dict(noun="size", holds="holds", times="times"),
-            "has": dict(noun="kind", holds="has", times="multiply"),
-            "split": dict(noun="unit", holds="split", times="multiply"),
-        },
+        {"sizes": dict(noun="size"), "kinds": dict(noun="kind"), "units": dict(noun="unit")},
+        (dict(holds="holds", times="times"), dict(holds="has", times="multiply")),
         convert,
     ),
     Pattern(
         "compare", "Two figures about each of many.",
         {
-            "people": _compare_domain("person", "people", "age", "height"),
-            "things": _compare_domain("thing", "things", "price", "weight"),
-            "beasts": _compare_domain("cat", "beasts", "age", "weight"),
+            "people": dict(noun="person", table="people"),
+            "things": dict(noun="thing", table="things"),
+            "goats": dict(noun="goat", table="goats"),
         },
+        (dict(sides=("age", "height")), dict(sides=("price", "weight"))),
         compare,
     ),
 )  # fmt: skip
