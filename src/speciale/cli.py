@@ -89,6 +89,7 @@ def speedrun(
     \b
     Examples:
       speciale speedrun                          # the laptop recipe, about 15 minutes
+      speciale speedrun --recipe laptop-agents   # with tools, and RL at the end: about an hour
       speciale speedrun --recipe tiny --out runs/first
       speciale speedrun --recipe my.toml --set seed=1 --set sft.steps=200
     """

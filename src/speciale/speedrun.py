@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from speciale.chat.tokenizer import save_tokenizer
@@ -21,6 +22,7 @@ def speedrun(folder: Path, recipe: Recipe, command: str) -> Path:
     where the recipe has agents' tasks and this machine no sandbox."""
     start = time.monotonic()
     run = Run.create(folder, recipe, command)
+    reinforce = _reinforcement(run, command)
     with run.locked():
         make_tasks(run)
         prepare(run)
@@ -29,7 +31,7 @@ def speedrun(folder: Path, recipe: Recipe, command: str) -> Path:
             write_report(folder)
         finish(run)
         report = write_report(folder)
-        reinforce(run, command)
+        reinforce()
     console.print(f"finished in {(time.monotonic() - start) / 60:.1f} minutes")
     return report
 
@@ -60,10 +62,11 @@ def finish(run: Run) -> None:
     evaluate(run, model)
 
 
-def reinforce(run: Run, command: str) -> None:
-    """RL from the chat model, in the run's folder rl/."""
+def _reinforcement(run: Run, command: str) -> Callable[[], None]:
+    """RL from the chat model, in the run's folder rl/, for later. A recipe that does not exist or
+    a package that is missing is told now, and not after an hour."""
     if run.recipe.rl is None:
-        return
+        return lambda: None
     from speciale.rl.recipe import read_recipe  # these need the extra [rl]
     from speciale.rl.run import RlRun
     from speciale.rl.trainer import Trainer
@@ -72,7 +75,11 @@ def reinforce(run: Run, command: str) -> None:
     if run.tasks is not None:
         changes.append(f'store="{run.tasks}"')
     recipe = read_recipe(run.recipe.rl, changes)
-    rl = RlRun.create(run.folder / "rl", recipe, command)
-    with rl.locked():
-        if not (rl.model / "config.json").exists():
-            Trainer(rl).train()
+
+    def reinforce() -> None:
+        rl = RlRun.create(run.folder / "rl", recipe, command)
+        with rl.locked():
+            if not (rl.model / "config.json").exists():
+                Trainer(rl).train()
+
+    return reinforce

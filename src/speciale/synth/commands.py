@@ -124,8 +124,8 @@ def starter(
 ) -> None:
     """Small tasks of two to four calls, for models of a few million parameters.
 
-    Three patterns, and the last environment of each other one, are held out of training: see
-    `unseen` and `split` in a task's metadata.
+    Three patterns, and of each other one what the last environments are about, are held out of
+    training: see `unseen` and `split` in a task's metadata.
 
     \b
     Examples:

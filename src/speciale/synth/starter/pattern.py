@@ -57,9 +57,7 @@ class Pattern:
     def domains(self) -> dict[str, Domain]:
         """Both names of the tools with each noun but the last, which has the first names only."""
         *known, last = self.nouns
-        pairs = [
-            (noun, (place + turn) % 2) for turn in (0, 1) for place, noun in enumerate(known)
-        ]
+        pairs = [(noun, (place + turn) % 2) for turn in (0, 1) for place, noun in enumerate(known)]
         return {
             f"{noun}-{'ab'[named]}": {**self.nouns[noun], **self.tools[named]}
             for noun, named in [*pairs, (last, 0)]
