@@ -1,7 +1,7 @@
 """One mixed run against stages: does anything that was learnt go?
 
-    python benchmarks/rl_mixed.py runs/laptop
-    python benchmarks/rl_mixed.py runs/laptop --minutes 2 --set store=tasks
+    python benchmarks/rl_mixed.py runs/laptop-agents
+    python benchmarks/rl_mixed.py runs/laptop-agents --minutes 2 --set store=tasks
 
 From one chat model: a specialist a domain of the recipe `mixed`; their data in one student, then
 mixed RL (V3.2 report, 3 and 3.1); and beside it the same domains one after the other, each from
@@ -85,7 +85,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("model", nargs="?", default="runs/laptop")
+    parser.add_argument("model", nargs="?", default="runs/laptop-agents")
     parser.add_argument("--minutes", type=float, default=5, help="of RL of a domain")
     parser.add_argument("--distill-steps", type=int, default=150)
     parser.add_argument("--tasks", type=int, default=24, help="asked of each source")

@@ -1,7 +1,7 @@
 """What a weak length penalty and longer thinking buy: Speciale beside a base of equal weights.
 
-    python benchmarks/rl_speciale.py runs/laptop
-    python benchmarks/rl_speciale.py runs/laptop --steps 40 --seeds 0
+    python benchmarks/rl_speciale.py runs/laptop-agents
+    python benchmarks/rl_speciale.py runs/laptop-agents --steps 40 --seeds 0
 
 Both start from one chat model and see the same tasks for the same number of steps; what differs is
 what the V3.2 report, 3, names: the base answers with and without thinking and pays for length,
@@ -76,7 +76,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("model", nargs="?", default="runs/laptop")
+    parser.add_argument("model", nargs="?", default="runs/laptop-agents")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--tasks", type=int, default=24, help="of each source")

@@ -182,6 +182,7 @@ def test_the_resolved_recipe_reads_back_the_same(tmp_path, name):
     assert again == recipe
     assert again.to_toml() == recipe.to_toml()
     written = tomllib.loads(recipe.to_toml())
-    assert all(written[stage].keys() == type(recipe.sft).model_fields.keys() for stage in STAGES)
+    for stage in STAGES:
+        assert written[stage].keys() == {k for k, value in recipe.stage(stage) if value is not None}
     absent = {key for key, value in recipe if value is None}  # TOML has no null
     assert written.keys() | absent == Recipe.model_fields.keys()
