@@ -1,11 +1,6 @@
-"""The figures of a run, each an SVG string to put inline in HTML, or None without its data.
-Matplotlib draws with placeholder colours that are replaced by CSS variables (--ink, --accent...),
-so that one figure serves light and dark pages.
-"""
+"""The figures of a run, each an SVG string to put inline in HTML, or None without its data."""
 
-import re
 from collections.abc import Callable
-from html import escape
 from typing import Any
 
 from speciale.evals.records import (
@@ -19,11 +14,10 @@ from speciale.evals.records import (
     totals,
     vector,
 )
+from speciale.svg import INK, MUTED, drawn
 
-# Placeholder colour -> the CSS variable the page defines. None is pure black: Matplotlib leaves
-# black out of the SVG, which would leave nothing to replace.
-INK, MUTED, GRID, ACCENT, BAND = "#010101", "#020202", "#030303", "#040404", "#050505"
-VARIABLES = {INK: "ink", MUTED: "muted", GRID: "line", ACCENT: "accent", BAND: "band"}
+ACCENT, BAND = "#040404", "#050505"
+VARIABLES = {ACCENT: "accent", BAND: "band"}
 
 HALF = (5.0, 3.1)  # inches, as every size here: two figures a row, or one on a phone
 WIDE = (10.4, 3.4)
@@ -322,55 +316,4 @@ def _percent(axis) -> None:
 
 
 def _draw(name: str, size: tuple[float, float], label: str, paint: Callable[[Any], None]) -> str:
-    """Runs `paint` on fresh axes of `size` inches. `name` keeps ids apart on the page."""
-    import io
-
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
-
-    settings = {
-        "svg.fonttype": "none",  # real text: it takes the page's font and colour
-        "svg.hashsalt": name,  # the same run gives the same bytes
-        "text.parse_math": False,  # names come from the run: "$" is a letter there
-        "font.size": 9,
-        "text.color": INK,
-        "axes.labelcolor": MUTED,
-        "axes.edgecolor": GRID,
-        "axes.facecolor": "none",
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.grid": True,
-        "axes.axisbelow": True,
-        "grid.color": GRID,
-        "grid.linewidth": 0.6,
-        "xtick.color": GRID,
-        "ytick.color": GRID,
-        "xtick.labelcolor": MUTED,
-        "ytick.labelcolor": MUTED,
-        "legend.frameon": False,
-        "legend.fontsize": 8.5,
-    }
-    out = io.StringIO()
-    with rc_context(settings):
-        figure = Figure(figsize=size, layout="constrained", facecolor="none")
-        paint(figure.subplots())
-        nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-        figure.savefig(out, format="svg", metadata=nothing)
-    return _inline(out.getvalue(), name, label)
-
-
-def _inline(svg: str, name: str, label: str) -> str:
-    """A standalone SVG file made fit for HTML: no XML head, own ids, CSS colours, a label."""
-    svg = svg[svg.index("<svg") :].strip()
-    # The page sets the font, and the style block would reach beyond the figure.
-    svg = re.sub(r"<(metadata|style)\b.*?</\1>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r"font-family: [^;\"]*;", "", svg)
-    svg = re.sub(r'\sid="', f' id="{name}-', svg)
-    svg = re.sub(r'(xlink:href="#|url\(#)', rf"\g<1>{name}-", svg)
-    for placeholder, variable in VARIABLES.items():
-        svg = svg.replace(placeholder, f"var(--{variable})")
-    # In HTML the parser knows both namespaces, and the size comes from the page.
-    head, rest = svg.split(">", 1)
-    view = re.search(r'viewBox="[^"]*"', head)
-    view_box = view.group(0) if view else ""
-    return f'<svg {view_box} role="img" aria-label="{escape(label)}">{rest}'
+    return drawn(name, size, label, paint, VARIABLES, layout="constrained")

@@ -1,25 +1,16 @@
-"""Curves as SVG strings to put inline in HTML, drawn by Matplotlib.
-
-It draws with placeholder colours that are replaced by CSS variables (--ink, --c0, ...), so that
-one figure serves light and dark pages.
-"""
+"""Curves of a run as SVG strings to put inline in HTML, drawn by Matplotlib."""
 
 from __future__ import annotations
 
-import io
-import re
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from itertools import pairwise
 from typing import Any
 
-# Placeholder -> the page's variable. None is pure black, which Matplotlib leaves out of the SVG.
-INK, MUTED, GRID = "#010101", "#020202", "#030303"
-COLOURS = tuple(f"#0101{index:02x}" for index in range(16, 24))  # of series, --c0 to --c7
-_VARIABLES = {INK: "ink", MUTED: "muted", GRID: "line"}
-_VARIABLES |= {colour: f"c{index}" for index, colour in enumerate(COLOURS)}
+from speciale.svg import drawn
+
+COLOURS = tuple(f"#0101{index:02x}" for index in range(16, 24))  # of series
+_VARIABLES = {colour: f"c{index}" for index, colour in enumerate(COLOURS)}
 
 HALF = (5.0, 2.9)  # inches
 SMALL = (3.3, 1.9)
@@ -79,7 +70,7 @@ def draw(name: str, label: str, lines: Sequence[Line], axes: Axes) -> str | None
         ax.set_ylabel(axes.y)
         _lay_out(ax, axes)
 
-    return _drawn(name, axes.size, label, paint)
+    return drawn(name, axes.size, label, paint, _VARIABLES)
 
 
 def _line(ax: Any, line: Line, axes: Axes) -> None:
@@ -159,58 +150,3 @@ def _short(name: str) -> str:
     """A name cut to what a legend has room for; a leading "_" would leave it out there."""
     name = " ".join(name.split()).lstrip("_") or "–"
     return name if len(name) <= 26 else name[:25] + "…"
-
-
-def _drawn(name: str, size: tuple[float, float], label: str, paint: Callable[[Any], None]) -> str:
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
-
-    settings = {
-        "svg.fonttype": "none",  # real text: it takes the page's font and colour
-        "svg.hashsalt": name,  # the same run gives the same bytes
-        "text.parse_math": False,  # names come from the run: "$" is a letter there
-        "font.size": 9,
-        "text.color": INK,
-        "axes.labelcolor": MUTED,
-        "axes.edgecolor": GRID,
-        "axes.facecolor": "none",
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.grid": True,
-        "axes.axisbelow": True,
-        "axes.prop_cycle": "cycler('color', ['#010101'])",
-        "grid.color": GRID,
-        "grid.linewidth": 0.6,
-        "xtick.color": GRID,
-        "ytick.color": GRID,
-        "xtick.labelcolor": MUTED,
-        "ytick.labelcolor": MUTED,
-        "legend.frameon": False,
-        "legend.fontsize": 8.5,
-    }
-    out = io.StringIO()
-    with rc_context(settings), warnings.catch_warnings():
-        # A letter that Matplotlib's font lacks is drawn by the page's.
-        warnings.filterwarnings("ignore", message="Glyph", category=UserWarning)
-        figure = Figure(figsize=size, facecolor="none")
-        paint(figure.subplots())
-        nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-        figure.savefig(out, format="svg", metadata=nothing)
-    return _inline(out.getvalue(), name, label)
-
-
-def _inline(svg: str, name: str, label: str) -> str:
-    """A standalone SVG file made fit for HTML: no XML head, own ids, CSS colours, a label."""
-    svg = svg[svg.index("<svg") :].strip()
-    # The page sets the font, and the style block would reach beyond the figure.
-    svg = re.sub(r"<(metadata|style)\b.*?</\1>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r"font-family: [^;\"]*;", "", svg)
-    svg = re.sub(r'\sid="', f' id="{name}-', svg)
-    svg = re.sub(r'(xlink:href="#|url\(#)', rf"\g<1>{name}-", svg)
-    for placeholder, variable in _VARIABLES.items():
-        svg = svg.replace(placeholder, f"var(--{variable})")
-    # In HTML the parser knows both namespaces, and the size comes from the page.
-    head, rest = svg.split(">", 1)
-    view = re.search(r'viewBox="[^"]*"', head)
-    view_box = view.group(0) if view else ""
-    return f'<svg {view_box} role="img" aria-label="{escape(label)}">{rest}'
