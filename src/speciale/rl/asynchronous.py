@@ -1,9 +1,11 @@
 """Asynchronous sampling with bounded staleness: the engine samples while the trainer learns.
 
-V3.2 report, 3.1 (stale data is why off-policy masking exists); AReaL, arXiv 2505.24298, 5: groups
-are begun as long as their weights can be at most `staleness` steps old when their turn comes, and a
-new one when one ends; what is under way goes on over new weights, each token with its version.
-`Asynchronous` has the engine in this process, servers.py the same on servers.
+V3.2 report, 3.1 (stale data is why off-policy masking exists); AReaL, arXiv 2505.24298, 5: so many
+groups are under way as have their turn within `staleness` steps, and a new one is begun when one
+ends; what is under way goes on over new weights, each token with its version. Those begun first are
+learnt from first, and a step waits for a group that would be too old at the next one: else short
+answers would overtake long ones, and no long one would ever be learnt from. `Asynchronous` has the
+engine in this process, servers.py the same on servers.
 """
 
 from __future__ import annotations
@@ -51,10 +53,9 @@ class Continuous(ABC):
         """version: of the weights that the sampler begins with."""
         self._settings, self._draws = recipe.rollout, draws
         self._rollouts = Rollouts(recipe, sampler, rewards)
-        self._version = self._first = version
-        self._begun = 0  # groups of this process that were not dropped again
-        self._tasks: dict[asyncio.Task, Draw] = {}
-        self._ready: list[Group] = []  # that can be learnt from, in the order of their ends
+        self._version = version
+        self._tasks: dict[asyncio.Task, tuple[Draw, int]] = {}  # and the version it begins with
+        self._ready: list[Group] = []  # that can be learnt from
         self._news: list[Group] = []  # all that ended since the last batch
         self._counted = 0.0  # of `busy`, in earlier batches
         self._ended = asyncio.Event()
@@ -73,33 +74,43 @@ class Continuous(ABC):
     async def _close_sampler(self) -> None: ...
 
     async def collect(self) -> Batch:
+        """`groups` of them, or more where more would be too old at the next step; fewer where
+        `most_draws` gave no more."""
         batch, begun = Batch(), time.perf_counter()
-        most = int(self._settings.groups * self._settings.most_draws)
-        while len(batch.kept) < self._settings.groups:
-            self._refill()
-            while self._ready and len(batch.kept) < self._settings.groups:
-                group = self._ready.pop(0)
-                if self._version - oldest(group) > self._settings.staleness:
-                    batch.stale += 1
-                    self._begun -= 1
-                else:
-                    batch.kept.append(group)
-            if len(batch.kept) == self._settings.groups or len(self._news) >= most:
+        wanted_groups, staleness = self._settings.groups, self._settings.staleness
+        most = int(wanted_groups * self._settings.most_draws)
+        while True:
+            self._refill((1 + staleness) * wanted_groups, most)
+            due = any(self._last_turn(version) for _, version in self._tasks.values())
+            enough = len(self._ready) >= wanted_groups or len(self._news) >= most
+            if not due and (enough or not self._tasks):
                 break
-            self._refill()
             await self._ended.wait()
             self._ended.clear()
             if self._fault is not None:
                 raise self._fault
+        self._ready.sort(key=lambda group: group.number)
+        for place, group in enumerate(self._ready):
+            if self._version - oldest(group) > staleness:
+                batch.stale += 1  # a server had older weights than it should
+            elif place < wanted_groups + batch.stale or self._last_turn(oldest(group)):
+                batch.kept.append(group)
+            else:
+                break
+        del self._ready[: len(batch.kept) + batch.stale]
+        self._refill(staleness * wanted_groups, most)
         batch.drawn, self._news = self._news, []
         batch.busy, self._counted = self.busy - self._counted, self.busy  # learning is no pause
         batch.seconds = time.perf_counter() - begun
         return batch
 
+    def _last_turn(self, version: int) -> bool:
+        """Whether what began with this version is too old at the next step."""
+        return version + self._settings.staleness <= self._version
+
     async def update(self, model: Transformer) -> None:
         await self._hand_on(model, self._version + 1)
         self._version += 1
-        self._refill()
 
     async def close(self) -> None:
         for task in self._tasks:
@@ -107,29 +118,33 @@ class Continuous(ABC):
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._close_sampler()
 
-    def _refill(self) -> None:
-        """Begins groups up to the bound: those not consumed yet must find their turn within
-        `staleness` steps of the weights that they begin with."""
-        turns = self._version - self._first + 1 + self._settings.staleness
-        while self._begun < turns * self._settings.groups and self._fault is None:
+    def _refill(self, waiting: int, most: int) -> None:
+        """Begins groups until so many are under way or wait for their turn; but no more than may
+        be drawn for this step, and those of later ones."""
+        later = self._settings.staleness * self._settings.groups
+        while self._fault is None and len(self._tasks) < min(
+            waiting - len(self._ready), most + later - len(self._news)
+        ):
             self._begin(self._draws.next())
 
     def _begin(self, draw: Draw) -> None:
-        self._begun += 1
         task = asyncio.create_task(self._group(draw))
-        self._tasks[task] = draw
-        task.add_done_callback(self._tasks.pop)
+        self._tasks[task] = draw, self._version
+        task.add_done_callback(self._end)
+
+    def _end(self, task: asyncio.Task) -> None:
+        del self._tasks[task]
+        self._ended.set()
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """(tensors, JSON): the groups that wait, and the draws that are under way."""
         tensors, groups = pack(self._ready)
-        under_way = [draw.mark for draw in self._tasks.values()]
+        under_way = [draw.mark for draw, _ in self._tasks.values()]
         return tensors, {"ready": groups, "under_way": sorted(under_way)}
 
     def restore(self, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
         """Goes on from a state: what was under way begins again, with the weights of now."""
         self._ready = unpack(tensors, state["ready"])
-        self._begun = len(self._ready)
         for mark in state["under_way"]:
             self._begin(self._draws.again(mark))
 
@@ -145,9 +160,6 @@ class Continuous(ABC):
         self._news.append(group)
         if wanted(group, self._settings):
             self._ready.append(group)
-        else:
-            self._begun -= 1
-        self._ended.set()
 
 
 class Asynchronous(Continuous):
