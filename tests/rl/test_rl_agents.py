@@ -28,7 +28,7 @@ def sandbox():
 
 def family():
     return make({
-        "author": "starter", "key": "starter-move", "category": "move", "domain": "shelves",
+        "author": "starter", "key": "starter-move", "category": "move", "domain": "shelves-a",
         "seed": 0, "index": 0,
     })  # fmt: skip
 

@@ -89,7 +89,7 @@ class Continuous(ABC):
             self._ended.clear()
             if self._fault is not None:
                 raise self._fault
-        self._ready.sort(key=lambda group: group.number)
+        self._ready.sort(key=lambda group: (oldest(group), group.number))
         for place, group in enumerate(self._ready):
             if self._version - oldest(group) > staleness:
                 batch.stale += 1  # a server had older weights than it should
