@@ -24,6 +24,6 @@ def test_a_store_and_its_audit(tmp_path):
     assert result.exit_code == 0, result.output
     (folder,) = (tmp_path / "made" / "families").iterdir()
     found = read_family(folder)
-    assert found.about.category == "starter-refill" and len(found.tasks) >= 25
+    assert found.about.category == "starter-refill" and len(found.tasks) >= 12
     audit = CliRunner().invoke(synth_app, ["audit", str(tmp_path / "made")], catch_exceptions=False)
     assert audit.exit_code == 0, audit.output
