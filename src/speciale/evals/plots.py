@@ -258,7 +258,8 @@ def _layer_lines(ax, layers: list[Lines]) -> None:
         depth = 0.3 + 0.7 * (layer / (count - 1) if count > 1 else 1)
         for index, (x, y) in enumerate(lines):
             label = f"layer {layer}" if layer in named and not index else "_"
-            ax.plot(x, y, color=ACCENT, alpha=depth, linewidth=1.3, label=label)
+            mark = "o" if len(x) == 1 else None  # which would be no line
+            ax.plot(x, y, color=ACCENT, alpha=depth, linewidth=1.3, label=label, marker=mark)
     ax.legend(loc="best", ncols=2 if len(named) > 3 else 1)
 
 

@@ -152,7 +152,7 @@ def _table(records: Records) -> str:
         _compared(records), key=lambda pair: (not pair[1].trained, pair[1].key)
     ):
         cells = [
-            last.domain, last.source, last.figures.get("level", ABSENT),
+            last.domain, last.source, last.level or "all",
             last.figures.get("split", ABSENT), "yes" if last.trained else "no",
             _whole(last.number("n")), _whole(last.number("k")),
             *map(_percent, (first.number("pass1"), last.number("pass1"))), "",

@@ -54,10 +54,10 @@ def environments(records: Records, trained: bool) -> tuple[list[Figure], int]:
     found = []
     for number, (domain, source) in enumerate(names[:PANELS]):
         own = [row for row in rows if (row.domain, row.source) == (domain, source)]
-        levels = sorted({str(row.figures.get("level", "")) for row in own})
+        levels = sorted({row.level for row in own})
         lines = []
         for place, level in enumerate(levels):
-            there = [row for row in own if str(row.figures.get("level", "")) == level]
+            there = [row for row in own if row.level == level]
             alpha = 1 - 0.6 * place / len(levels)
             colour = domains.index(domain)
             words = f"level {level}" if level else "pass@1"

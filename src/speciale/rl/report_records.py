@@ -39,6 +39,12 @@ class Row:
         return str(self.figures.get("source", "unnamed"))
 
     @property
+    def level(self) -> str:
+        """ "" where a source is asked at all of its levels."""
+        level = self.figures.get("level")
+        return "" if level is None else str(level)
+
+    @property
     def trained(self) -> bool:
         return bool(self.figures.get("trained"))
 
@@ -50,8 +56,8 @@ class Row:
     @property
     def key(self) -> tuple[str, ...]:
         """What it measures: the same at every step."""
-        level, split = (str(self.figures.get(name, "")) for name in ("level", "split"))
-        return self.domain, self.source, level, split, str(self.trained)
+        split = str(self.figures.get("split", ""))
+        return self.domain, self.source, self.level, split, str(self.trained)
 
     def number(self, name: str) -> float | None:
         return _number(self.figures.get(name))

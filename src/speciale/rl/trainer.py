@@ -143,7 +143,7 @@ class Trainer:
         record = {**batch_figures(batch, self.step), **figures}
         sampled = sum(r.tokens for g in batch.drawn for r in g.rollouts)
         record["rate"] = {
-            "sampled": sampled / max(batch.seconds, 1e-9),
+            "sampled": sampled / max(batch.seconds, batch.busy, 1e-9),  # it also works in training
             "trained": record.pop("computed", 0) / max(seconds, 1e-9),
         }
         record["curriculum"] = self.draws.weights()
