@@ -80,7 +80,12 @@ class Evaluator:
 
             return work
 
-        done = await sampler.run([attempt(draw, k) for _, draw, k in jobs])
+        work = [attempt(draw, k) for _, draw, k in jobs]
+        # A few at a time: their limit in seconds counts from their beginning, the queue included.
+        size = 2 * self.recipe.rollout.running
+        done: list[Trajectory] = []
+        for start in range(0, len(work), size):
+            done += await sampler.run(work[start : start + size])
         found: dict[int, list[tuple[Draw, int, Trajectory]]] = {}
         for (subject, draw, k), trajectory in zip(jobs, done):
             found.setdefault(id(subject), []).append((draw, k, trajectory))
