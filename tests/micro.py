@@ -78,3 +78,12 @@ def write_micro(folder: Path, pretrain=12, warmup=5, sparse=7, sft=11) -> Path:
     steps = dict(pretrain=pretrain, warmup=warmup, sparse=sparse, sft=sft)
     recipe.write_text(RECIPE.format(texts=texts, **steps), "utf-8")
     return recipe
+
+
+def write_long_texts(folder: Path) -> Path:
+    """Texts of which a single one is longer than an agent's conversation; returns their folder."""
+    texts = folder / "long"
+    texts.mkdir()
+    for n in range(8):
+        (texts / f"{n}.txt").write_text(f"Text {n} has a line.\n" * 1600, "utf-8")
+    return texts

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from micro import write_micro
+from micro import write_long_texts, write_micro
 from speciale import speedrun
 from speciale.errors import ConfigError
 from speciale.train.recipe import read_recipe
@@ -38,12 +38,8 @@ agents = { sources = ["synth:{store}#starter-chain"], thinking = "on" }
 
 
 def recipe(folder, rl):
-    long = folder / "long"  # a validation text is longer than a conversation, whichever it is
-    long.mkdir()
-    for n in range(8):
-        (long / f"{n}.txt").write_text(f"Text {n} has a line.\n" * 1600)
     changes = [
-        f'data.sources=["{long}"]', "data.agents={tasks = 12, share = 0.5, turns = 1}",
+        f'data.sources=["{write_long_texts(folder)}"]', "data.agents={tasks = 12, share = 0.5, turns = 1}",
         "data.context=4000", "data.conversations=12", "data.text_megabytes=1",
         "model.max_position_embeddings=4096", "pretrain.context=64", "warmup.context=64",
         "sparse.context=64", f'rl="{rl}"',

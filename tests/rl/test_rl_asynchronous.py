@@ -84,6 +84,20 @@ def test_no_group_is_too_old_and_none_is_lost(staleness, every):
     assert set(range(max(taken) - (staleness + 1) * GROUPS)) <= set(taken)
 
 
+def test_a_fault_between_two_steps_is_raised_at_the_next():
+    async def run():
+        source = Timed(1, lambda number: 0)
+        await source.collect()
+        while source._tasks:
+            await asyncio.sleep(0)
+        source._fault = ValueError("broken")
+        with pytest.raises(ValueError, match="broken"):
+            await asyncio.wait_for(source.collect(), 20)
+        await source.close()
+
+    asyncio.run(run())
+
+
 def test_most_draws_bound_a_step_in_which_nothing_can_be_learnt():
     found = batches(6, 1, lambda number: 1 + number % 5, lambda number: number % 8 == 0)
     assert all(len(batch.drawn) <= 3 * GROUPS for _, batch in found)

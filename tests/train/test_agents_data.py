@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from micro import write_micro
+from micro import write_long_texts, write_micro
 from speciale.errors import DataError
 from speciale.sandbox import Sandbox
 from speciale.synth.gates import gates_json, judge
@@ -45,12 +45,8 @@ def store(tmp_path_factory):
 
 def run_of(folder, store, **agents):
     table = {"store": str(store), "share": 0.5, "turns": 2} | agents
-    texts = folder / "long"  # a validation text is longer than a conversation, whichever it is
-    texts.mkdir()
-    for n in range(8):
-        (texts / f"{n}.txt").write_text(f"Text {n} has a line.\n" * 1600)
     changes = [
-        f'data.sources=["{texts}"]', "data.text_megabytes=1",
+        f'data.sources=["{write_long_texts(folder)}"]', "data.text_megabytes=1",
         f"data.agents={json.dumps(table).replace(': ', ' = ')}", "data.context=4000",
         "data.conversations=12", "model.max_position_embeddings=4096",
     ]  # fmt: skip

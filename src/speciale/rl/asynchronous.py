@@ -80,6 +80,8 @@ class Continuous(ABC):
         wanted_groups, staleness = self._settings.groups, self._settings.staleness
         most = int(wanted_groups * self._settings.most_draws)
         while True:
+            if self._fault is not None:
+                raise self._fault
             self._refill((1 + staleness) * wanted_groups, most)
             due = any(self._last_turn(version) for _, version in self._tasks.values())
             enough = len(self._ready) >= wanted_groups or len(self._news) >= most
@@ -87,8 +89,6 @@ class Continuous(ABC):
                 break
             await self._ended.wait()
             self._ended.clear()
-            if self._fault is not None:
-                raise self._fault
         self._ready.sort(key=lambda group: (oldest(group), group.number))
         for place, group in enumerate(self._ready):
             if self._version - oldest(group) > staleness:
