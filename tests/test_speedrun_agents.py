@@ -39,7 +39,8 @@ agents = { sources = ["synth:{store}#starter-chain"], thinking = "on" }
 
 def recipe(folder, rl):
     changes = [
-        f'data.sources=["{write_long_texts(folder)}"]', "data.agents={tasks = 12, share = 0.5, turns = 1}",
+        f'data.sources=["{write_long_texts(folder)}"]',
+        "data.agents={tasks = 12, share = 0.5, turns = 1}",
         "data.context=4000", "data.conversations=12", "data.text_megabytes=1",
         "model.max_position_embeddings=4096", "pretrain.context=64", "warmup.context=64",
         "sparse.context=64", f'rl="{rl}"',
