@@ -14,6 +14,7 @@ import typer
 
 from speciale import __version__
 from speciale.agents.tools.commands import tools_app
+from speciale.convert.commands import convert
 from speciale.errors import SpecialeError
 from speciale.rl.commands import distill, rl
 from speciale.serve.accounts.commands import keys_app, usage
@@ -133,6 +134,7 @@ def train(
     print(f"finished: {run.finished(stage.value)}")
 
 
+app.command()(convert)
 app.command()(rl)
 app.command()(distill)
 

@@ -143,7 +143,7 @@ def test_both_layouts_round_trip_bit_for_bit(model, tmp_path):
 
 
 def test_shards_with_an_index(model, tmp_path, monkeypatch):
-    monkeypatch.setattr("speciale.model.checkpoint._SHARD_BYTES", 20_000)
+    monkeypatch.setattr("speciale.model.checkpoint.saving.SHARD_BYTES", 20_000)
     save_model(model, tmp_path)
     assert len(list(tmp_path.glob("model-*.safetensors"))) > 3
     ids = ids_for(model)

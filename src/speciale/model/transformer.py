@@ -28,7 +28,11 @@ class Transformer(nn.Module):
         self.layers = nn.ModuleList(blocks)
         self.norm = nn.RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
         self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
-        frequencies, self.rope_factor = rope_frequencies(config)
+        self.reset_rope()
+
+    def reset_rope(self) -> None:
+        """Computes the rotary frequencies, which no checkpoint holds."""
+        frequencies, self.rope_factor = rope_frequencies(self.config)
         self.register_buffer("rope_frequencies", frequencies, persistent=False)
 
     @property

@@ -1,0 +1,1 @@
+"""Checkpoints made into other checkpoints: layouts, precisions, indexers for a dense model."""
