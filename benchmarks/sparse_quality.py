@@ -83,7 +83,7 @@ def train(model, tokens, stage: Stage, label: str, loss_of, first_step: int, see
     ]
     with task(label, stage.steps) as progress:
         for step in range(stage.steps):
-            losses = [loss_of(model, b) for b in batches(tokens, first_step + step, seed)]
+            losses = [loss_of(model, b.share()) for b in batches(tokens, first_step + step, seed)]
             sum(x.total for x in losses).backward()
             for group in filter(None, groups):
                 torch.nn.utils.clip_grad_norm_(group, stage.gradient_clip)

@@ -94,7 +94,7 @@ def contenders(recipe, config: ModelConfig) -> dict:
     context, size = recipe.data.context, recipe.pretrain.batch_size
     tokens = context * size
     ids = torch.randint(0, config.vocab_size, (size, context + 1))
-    batch = Batch(ids)
+    batch = Batch(ids).share()
 
     def stepper(model, loss_of, parameters=None):
         model.train()

@@ -246,7 +246,7 @@ def test_the_upgraded_model_warms_up(tmp_path):
     batch = Batch(torch.randint(0, 300, (2, 65), generator=torch.Generator().manual_seed(0)))
     losses = []
     for _ in range(15):
-        loss = warmup_loss(model, batch).total
+        loss = warmup_loss(model, batch.share()).total
         loss.backward()
         optimiser.step()
         optimiser.zero_grad()

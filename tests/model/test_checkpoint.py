@@ -111,25 +111,58 @@ def test_the_first_layers_alone(checkpoint):
         load_model(checkpoint[0], layers=4)
 
 
-def test_a_rank_reads_its_own_experts_only(checkpoint, monkeypatch):
-    folder, truth = checkpoint
+@pytest.fixture
+def third_of_four():
+    """This process as rank 2 of 4, with a backend that moves nothing."""
+    from torch.testing._internal.distributed.fake_pg import FakeStore
+
+    torch.distributed.init_process_group("fake", store=FakeStore(), rank=2, world_size=4)
+    yield
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize("dim", [0, 1])
+def test_a_rank_gets_its_own_part_and_reads_no_other_experts(
+    checkpoint, monkeypatch, third_of_four, dim
+):
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.tensor import DTensor, Shard
+
+    folder, _ = checkpoint
     weights = Weights(folder)
-    model = load_model(folder)
+    whole, model = load_model(folder), load_model(folder)
+    mesh = init_device_mesh("cpu", (2, 2), mesh_dim_names=("copies", "experts"))
     for module in model.modules():
-        if isinstance(module, Experts):
-            module.first = 2
-            for name in ("gate_up_proj", "down_proj"):
-                own = getattr(module, name)[2:5].detach().clone().fill_(torch.nan)
-                setattr(module, name, torch.nn.Parameter(own))
+        for name, parameter in list(module.named_parameters(recurse=False)):
+            shape = list(parameter.shape)
+            placements = [Shard(0)] if len(shape) == 1 else [Shard(dim)]
+            cut = mesh["copies"]
+            if isinstance(module, Experts):
+                # rank 2 is the second of "copies" and the first of "experts"
+                placements, cut = [Shard(1), Shard(0)], mesh
+                shape[0] //= 2
+                shape[1] //= 2
+            else:
+                shape[placements[0].dim] //= 2
+            local = torch.full(shape, torch.nan)
+            part = DTensor.from_local(local, cut, placements, run_check=False)
+            setattr(module, name, torch.nn.Parameter(part))
     asked = []
     get = weights.get
     monkeypatch.setattr(weights, "get", lambda piece: asked.append(piece) or get(piece))
     fill(model, weights)
-    assert {piece.expert for piece in asked} == {None, 2, 3, 4}
-    experts = model.layers[2].mlp.experts
-    for e in (2, 3, 4):
-        down = truth[f"model.layers.2.mlp.experts.{e}.down_proj.weight"]
-        assert torch.equal(experts.down_proj[e - 2], down)
+    assert {piece.expert for piece in asked} == {None, 0, 1, 2, 3}
+    state = model.state_dict()
+    for name, tensor in whole.state_dict().items():
+        if not isinstance(state[name], DTensor):
+            assert torch.equal(state[name], tensor)
+            continue
+        local = state[name].to_local()
+        if ".experts." in name:
+            expected = tensor.chunk(2, 0)[0].chunk(2, 1)[1]
+        else:
+            expected = tensor.chunk(2, dim if tensor.ndim > 1 else 0)[1]
+        assert torch.equal(local, expected), name
 
 
 def edit(path, change):

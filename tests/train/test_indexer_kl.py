@@ -54,7 +54,7 @@ def plain_kl(r: AttentionRecord) -> torch.Tensor:
 def test_value_and_gradients_equal_the_definition(selected, block_floats, monkeypatch):
     monkeypatch.setattr(module, "_BLOCK_FLOATS", block_floats)
     ours, theirs = record(selected=selected), record(selected=selected)
-    loss, expected = indexer_kl([ours]), plain_kl(theirs)
+    loss, expected = indexer_kl(ours), plain_kl(theirs)
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5) and loss > 0.1
     (3 * loss).backward()
     (3 * expected).backward()
@@ -70,7 +70,7 @@ def test_kl_is_zero_where_the_indexer_equals_the_attention():
     q, k = r.q.abs()[:, 0], r.k.abs()[:, 0]
     w = torch.full((*q.shape[:2], 1), r.scale)
     same = AttentionRecord(q[:, None], k[:, None], r.scale, q[:, :, None], k, w, r.visible, None)
-    assert abs(indexer_kl([same]).item()) < 1e-6
+    assert abs(indexer_kl(same).item()) < 1e-6
     assert indexer_recall(same, topk=4) == 1.0
 
 
@@ -93,7 +93,7 @@ class LargestTensor(TorchDispatchMode):
 def largest_tensor_of_kl(length: int) -> int:
     r = record(length=length, batch=1, selected=False)
     with LargestTensor() as seen:
-        indexer_kl([r]).backward()
+        indexer_kl(r).backward()
     return seen.largest
 
 
@@ -114,7 +114,7 @@ def model():
 @pytest.fixture
 def batch(model):
     ids = torch.randint(0, model.config.vocab_size, (2, 34), generator=torch.manual_seed(2))
-    return Batch(ids)
+    return Batch(ids).share()
 
 
 def has_gradient(model, indexer: bool) -> list[bool]:
@@ -132,10 +132,10 @@ def test_language_loss_alone_leaves_the_indexer_without_gradient(model, batch):
 
 
 def test_kl_alone_leaves_the_model_without_gradient(model, batch):
-    trace = Trace(record_attention=True)
-    hidden = model.hidden(batch.ids[:, :-1], attention="sparse", trace=trace)
-    model.mtp_hidden(hidden, batch.ids[:, 1:], "sparse", trace=trace)
-    indexer_kl(trace.attention).backward()
+    trace = Trace(indexer_kl)
+    hidden = model.hidden(batch.ids, attention="sparse", trace=trace)
+    model.mtp_hidden(hidden, batch.next_ids, "sparse", trace=trace)
+    sum(trace.measured).backward()
     assert all(has_gradient(model, indexer=True))
     assert not any(has_gradient(model, indexer=False))
 

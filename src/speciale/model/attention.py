@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from speciale import ops
 from speciale.model.cache import LayerCache
 from speciale.model.config import ModelConfig
-from speciale.model.context import Attention, AttentionRecord, Trace, Visibility
+from speciale.model.context import Attention, AttentionRecord, Measure, Seen, Visibility
 from speciale.model.indexer import Indexer
 from speciale.model.rope import Rope, softmax_scale
 
@@ -57,52 +57,50 @@ class Mla(nn.Module):
         visible: Visibility,
         attention: Attention = "sparse",
         cache: LayerCache | None = None,
-        trace: Trace | None = None,
-    ) -> Tensor:
-        """h [B, T, hidden] -> [B, T, hidden]; `visible` covers the cached past too."""
+        measure: Measure | None = None,
+    ) -> tuple[Tensor, Seen]:
+        """h [B, T, hidden] -> [B, T, hidden]; `visible` covers the cached past too.
+
+        measure: is shown the attention, as training has it (no cache).
+        """
         q_nope, q_rope, latents, q_latent = self.project(h, rope)
-        recording = trace is not None and trace.record_attention
         selecting = attention == "sparse" and visible.total > self.config.index_topk
         index_k = ids = None
         # Detached: the indexer learns from its KL loss alone (V3.2-Exp report, 2.1.1)
         h_index, q_index = h.detach(), q_latent.detach()
-        if cache is not None or selecting or recording:
+        if cache is not None or selecting or measure is not None:
             index_k = self.indexer.keys(h_index, rope)
         if cache is not None:
             latents, index_k = cache.append(latents, index_k)
-        if selecting or recording:
+        if visible.chunk is not None:
+            latents = visible.chunk.gather(latents)
+            index_k = None if index_k is None else visible.chunk.gather(index_k)
+        if selecting or measure is not None:
             index_q, index_w = self.indexer.queries(h_index, q_index, rope)
         if selecting:
             with torch.no_grad():
                 ids = ops.select_topk(
                     index_q, index_k, index_w, self.config.index_topk, visible.rows
                 )
-        if trace is not None:
-            trace.selected.append(ids)
 
         if cache is not None and self._absorb(visible, selecting):
-            return self._mqa(self.absorb(q_nope, q_rope), latents, ids, visible)
+            return self._mqa(self.absorb(q_nope, q_rope), latents, ids, visible), Seen(ids)
         mask = None if visible.plain_causal else visible.all
         if ids is not None:
             mask = self._selection_mask(ids, visible)
         q = torch.cat((q_nope, q_rope), -1).transpose(1, 2)  # [B, H, T, Dn+Dr]
         k, v = self.expand(latents)
-        if recording:
-            assert cache is None, "attention is recorded in training, which has no cache"
-            trace.attention.append(
+        measured = None
+        if measure is not None:
+            assert cache is None, "attention is measured in training, which has no cache"
+            selected = mask if ids is not None else None
+            measured = measure(
                 AttentionRecord(
-                    q.detach(),
-                    k.detach(),
-                    self.scale,
-                    index_q,
-                    index_k,
-                    index_w,
-                    visible,
-                    mask if ids is not None else None,
+                    q.detach(), k.detach(), self.scale, index_q, index_k, index_w, visible, selected
                 )
             )
         out = ops.full_attention(q, k, v, self.scale, mask)  # [B, H, T, Dv]
-        return self.o_proj(out.transpose(1, 2).flatten(2))
+        return self.o_proj(out.transpose(1, 2).flatten(2)), Seen(ids, measured)
 
     def project(self, h: Tensor, rope: Rope) -> Projections:
         """h [B, T, hidden] and the rotary tables of its positions -> what attention reads."""

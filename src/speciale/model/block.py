@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from speciale.model.attention import Mla
 from speciale.model.cache import LayerCache
 from speciale.model.config import ModelConfig
-from speciale.model.context import Attention, Trace, Visibility
+from speciale.model.context import Attention, Measure, Seen, Visibility
 from speciale.model.moe import Mlp, Moe
 from speciale.model.rope import Rope
 
@@ -28,15 +28,14 @@ class Block(nn.Module):
         visible: Visibility,
         attention: Attention = "sparse",
         cache: LayerCache | None = None,
-        trace: Trace | None = None,
+        measure: Measure | None = None,
         replay: Tensor | None = None,
-    ) -> Tensor:
+    ) -> tuple[Tensor, Seen]:
         """h [B, T, hidden] -> [B, T, hidden]; `replay` [B, T, K]: expert ids to use."""
-        h = h + self.self_attn(self.input_layernorm(h), rope, visible, attention, cache, trace)
-        h, ids = self.feed_forward(h, replay)
-        if trace is not None and ids is not None:
-            trace.routing.append(ids)
-        return h
+        x = self.input_layernorm(h)
+        out, seen = self.self_attn(x, rope, visible, attention, cache, measure)
+        h, ids = self.feed_forward(h + out, replay)
+        return h, seen._replace(routing=ids)
 
     def feed_forward(self, h: Tensor, replay: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
         """The second half of the block, and the expert ids [B, T, K] that it used, if any."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -26,8 +27,22 @@ class Tree:
     positions: Tensor  # [B, S]
 
 
+class Chunk(Protocol):
+    """A rank's share of sequences that several ranks hold together (context parallel)."""
+
+    ranks: int  # that hold the sequence, equal parts each
+    first: int  # where its tokens begin in the sequence
+    total: int  # tokens of the whole sequence
+
+    def gather(self, own: Tensor) -> Tensor:
+        """What each rank has of its tokens [B, T, D] -> that of the whole sequence [B, S, D]."""
+        ...
+
+
 class Visibility:
     """Causal visibility of `queries` tokens that end a context of `total` keys.
+
+    chunk: the queries are this share of `total` instead.
 
     documents: [B, S] ids; a query sees only keys of its own document (V3 report, 5.1: samples
     packed into one sequence of supervised training are mutually invisible).
@@ -43,8 +58,11 @@ class Visibility:
         documents: Tensor | None = None,
         window: int | None = None,
         tree: Tree | None = None,
+        chunk: Chunk | None = None,
     ) -> None:
         self.queries, self.total, self.device = queries, total, device
+        self.chunk = chunk
+        self.offset = total - queries if chunk is None else chunk.first
         self.documents, self.window, self.tree = documents, window, tree
 
     @property
@@ -55,7 +73,7 @@ class Visibility:
 
     def rows(self, start: int, stop: int) -> Tensor:
         """Mask of the queries start..stop-1: [1 or B, stop - start, S], True where visible."""
-        offset = self.total - self.queries
+        offset = self.offset
         t = torch.arange(start + offset, stop + offset, device=self.device)[:, None]
         s = torch.arange(self.total, device=self.device)[None, :]
         mask = s <= t
@@ -91,11 +109,37 @@ class AttentionRecord:
     selected: Tensor | None  # [B, T, S] bool; None: all that is visible
 
 
-@dataclass
-class Trace:
-    """Collects, layer by layer, what training and analysis want to see of a forward pass."""
+Measure = Callable[[AttentionRecord], Any]
 
-    record_attention: bool = False
-    routing: list[Tensor] = field(default_factory=list)  # a MoE layer's expert ids, [B, T, K]
-    attention: list[AttentionRecord] = field(default_factory=list)
-    selected: list[Tensor | None] = field(default_factory=list)  # [B, T, k] ids, -1: none
+
+class Seen(NamedTuple):
+    """What a block hands back beside its output.
+
+    A part of its result, and not left somewhere: FSDP and recomputation know of what a block takes
+    and returns alone.
+    """
+
+    selected: Tensor | None = None  # [B, T, k] ids, -1: none
+    measured: Any = None  # what was asked of its attention
+    routing: Tensor | None = None  # expert ids, [B, T, K]
+
+
+class Trace:  # no dataclass: FSDP copies those that hold tensors with a gradient
+    """Collects, layer by layer, what training and analysis want to see of a forward pass.
+
+    measure: makes something, such as the indexer's loss, of each layer's attention.
+    """
+
+    def __init__(self, measure: Measure | None = None) -> None:
+        self.measure = measure
+        self.routing: list[Tensor] = []  # of MoE layers
+        self.measured: list[Any] = []
+        self.selected: list[Tensor | None] = []
+
+    def add(self, seen: Seen) -> None:
+        """Notes what a layer handed back."""
+        self.selected.append(seen.selected)
+        if self.measure is not None:
+            self.measured.append(seen.measured)
+        if seen.routing is not None:
+            self.routing.append(seen.routing)

@@ -6,6 +6,8 @@ overloaded expert falls and that of an idle one rises (V3 report, section 2.1.2,
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -64,14 +66,28 @@ class Router(nn.Module):
         self.e_score_correction_bias += speed * (load.mean() - load).sign()
 
 
+class Dispatch(Protocol):
+    """How rows reach experts that other ranks hold (expert parallel)."""
+
+    def __call__(
+        self, rows: Tensor, ids: Tensor, weights: Tensor, gate_up: Tensor, down: Tensor
+    ) -> Tensor: ...
+
+
 class Experts(nn.Module):
-    """The routed experts' weights, packed as transformers 5 packs them."""
+    """The routed experts, packed as transformers 5 packs them."""
+
+    dispatch: Dispatch = staticmethod(ops.expert_mlp)  # this rank holds them all
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         e, m, d = config.n_routed_experts, config.moe_intermediate_size, config.hidden_size
         self.gate_up_proj = nn.Parameter(torch.empty(e, 2 * m, d))
         self.down_proj = nn.Parameter(torch.empty(e, d, m))
+
+    def forward(self, rows: Tensor, ids: Tensor, weights: Tensor) -> Tensor:
+        """rows [N, hidden], ids and weights [N, K] -> the weighted sum of their experts."""
+        return self.dispatch(rows, ids, weights, self.gate_up_proj, self.down_proj)
 
 
 class Moe(nn.Module):
@@ -87,7 +103,5 @@ class Moe(nn.Module):
         """h [B, T, hidden] -> output [B, T, hidden] and the expert ids used, [B, T, K]."""
         rows = h.flatten(0, 1)  # [N, hidden]
         ids, weights = self.gate(rows, None if replay is None else replay.flatten(0, 1))
-        routed = ops.expert_mlp(
-            rows, ids, weights, self.experts.gate_up_proj, self.experts.down_proj
-        )
+        routed = self.experts(rows, ids, weights)
         return self.shared_experts(h) + routed.view_as(h), ids.view(*h.shape[:2], -1)

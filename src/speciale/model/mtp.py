@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from speciale.model.block import Block
 from speciale.model.config import ModelConfig
-from speciale.model.context import Attention, Trace, Visibility
+from speciale.model.context import Attention, Measure, Seen, Visibility
 from speciale.model.rope import Rope
 
 
@@ -39,12 +39,12 @@ class MtpBlock(Block):
         rope: Rope,
         visible: Visibility,
         attention: Attention = "sparse",
-        trace: Trace | None = None,
-    ) -> Tensor:
+        measure: Measure | None = None,
+    ) -> tuple[Tensor, Seen]:
         """hidden of t, embedding of t+1 [B, T, hidden] -> what the head reads for t+2."""
         h = self.join(hidden, next_embedding)
-        h = super().forward(h, rope, visible, attention, None, trace)
-        return self.shared_head.norm(h)
+        h, seen = super().forward(h, rope, visible, attention, None, measure)
+        return self.shared_head.norm(h), seen
 
     def join(self, hidden: Tensor, next_embedding: Tensor) -> Tensor:
         """The block's input: both normalised, side by side, projected to [B, T, hidden]."""

@@ -5,15 +5,18 @@ Report arXiv 2512.02556, section 2 (the architecture is V3.1's, plus sparse atte
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 
 from speciale.model.block import Block
 from speciale.model.cache import Cache
 from speciale.model.config import ModelConfig
-from speciale.model.context import Attention, Trace, Tree, Visibility
+from speciale.model.context import Attention, Chunk, Trace, Tree, Visibility
 from speciale.model.moe import Experts, Moe, Router
 from speciale.model.mtp import MtpBlock
+from speciale.model.parts import place
 from speciale.model.rope import Rope, rope_frequencies
 
 
@@ -71,18 +74,22 @@ class Transformer(nn.Module):
         trace: Trace | None = None,
         replay: list[Tensor] | None = None,
         tree: Tree | None = None,
+        chunk: Chunk | None = None,
     ) -> Tensor:
         """What the head reads: [B, T, hidden], behind the final norm. Arguments as `forward`.
 
         tree: the rows hold sequences that share their beginnings (no cache, no documents then).
+        chunk: `ids` are this share of each sequence, `documents` those of the whole (no cache).
         """
-        rope, visible = self._positions(ids, cache, attention, documents, tree)
+        rope, visible = self._positions(ids, cache, attention, documents, tree, chunk)
+        trace = Trace() if trace is None else trace
         routes = iter(replay) if replay is not None else None
         h = self.embed_tokens(ids)  # [B, T, hidden]
         for n, layer in enumerate(self.main_layers):
             route = next(routes) if routes is not None and isinstance(layer.mlp, Moe) else None
             past = None if cache is None else cache.layers[n]
-            h = layer(h, rope, visible, attention, past, trace, route)
+            h, seen = layer(h, rope, visible, attention, past, trace.measure, route)
+            trace.add(seen)
         return self.norm(h)
 
     def mtp_hidden(
@@ -92,13 +99,17 @@ class Transformer(nn.Module):
         attention: Attention = "sparse",
         documents: Tensor | None = None,
         trace: Trace | None = None,
+        chunk: Chunk | None = None,
     ) -> Tensor:
         """hidden of t and the ids of t+1 -> what the shared head reads for t+2, [B, T, hidden]."""
         assert self.mtp is not None, "this configuration has no MTP layer"
-        rope, visible = self._positions(next_ids, None, attention, documents)
-        return self.mtp.predict(
-            hidden, self.embed_tokens(next_ids), rope, visible, attention, trace
+        rope, visible = self._positions(next_ids, None, attention, documents, None, chunk)
+        trace = Trace() if trace is None else trace
+        out, seen = self.mtp.predict(
+            hidden, self.embed_tokens(next_ids), rope, visible, attention, trace.measure
         )
+        trace.add(seen)
+        return out
 
     def rope(self, positions: Tensor) -> Rope:
         """The rotary tables of positions [T] or [B, T]."""
@@ -111,22 +122,38 @@ class Transformer(nn.Module):
         attention: Attention,
         documents: Tensor | None,
         tree: Tree | None = None,
+        chunk: Chunk | None = None,
     ) -> tuple[Rope, Visibility]:
-        past = cache.length if cache is not None else 0
         length = ids.shape[1]
-        positions = torch.arange(past, past + length, device=ids.device)
+        first = cache.length if cache is not None else chunk.first if chunk is not None else 0
+        total = first + length if chunk is None else chunk.total
+        positions = torch.arange(first, first + length, device=ids.device)
         rope = self.rope(positions if tree is None else tree.positions)
         window = self.config.index_topk if attention == "window" else None
-        return rope, Visibility(length, past + length, ids.device, documents, window, tree)
+        return rope, Visibility(length, total, ids.device, documents, window, tree, chunk)
+
+    def _drawn(self, seed: int) -> Iterator[tuple[str, Tensor]]:
+        """New values for the whole state, one by one."""
+        generator = torch.Generator().manual_seed(seed)
+        std = self.config.initializer_range
+        drawn = (nn.Linear, nn.Embedding, Router, Experts)
+        for prefix, module in self.named_modules():
+            for name, tensor in (*module._parameters.items(), *module._buffers.items()):
+                if tensor is None or name in module._non_persistent_buffers_set:
+                    continue
+                values = torch.zeros(tensor.shape)
+                if isinstance(module, drawn) and name in module._parameters:
+                    values.normal_(0, std, generator=generator)
+                elif name == "weight":
+                    values.fill_(1)
+                yield f"{prefix}.{name}", values
 
     @torch.no_grad()
     def initialise(self, seed: int) -> None:
-        """Draws every weight anew: normal with `initializer_range`, norms one, biases zero."""
-        generator = torch.Generator().manual_seed(seed)
-        std = self.config.initializer_range
-        for module in self.modules():
-            if isinstance(module, nn.Linear | nn.Embedding | Router):
-                module.weight.normal_(0, std, generator=generator)
-            elif isinstance(module, Experts):
-                module.gate_up_proj.normal_(0, std, generator=generator)
-                module.down_proj.normal_(0, std, generator=generator)
+        """Draws every weight anew: normal with `initializer_range`, norms one, biases zero.
+
+        A model that is cut among ranks gets the same values, each rank its part.
+        """
+        state = self.state_dict()
+        for name, values in self._drawn(seed):
+            place(state[name], values)

@@ -38,7 +38,7 @@ from speciale.train.conversations import PackedConversations, pack_rows
 from speciale.train.folder import RunFolder
 from speciale.train.loop import StagePlan, run_stage
 from speciale.train.machine import machine_facts, measure_peak_gflops
-from speciale.train.objective import Batch, Losses, language_losses
+from speciale.train.objective import Losses, Share, language_losses
 from speciale.train.progress import console, task
 from speciale.train.recipe import Stage
 from speciale.train.tables import Table, read_table
@@ -204,8 +204,8 @@ def _train(run: DistillRun, rows: Path) -> None:
 
     mtp = settings.mtp_weight if student.mtp is not None else 0.0
 
-    def losses(model: Transformer, batch: Batch) -> Losses:
-        return language_losses(model, batch, "sparse", mtp, kl=True)
+    def losses(model: Transformer, share: Share) -> Losses:
+        return language_losses(model, share, "sparse", mtp, kl=True)
 
     plan = StagePlan(
         STAGE, settings, run.recipe.context, start,

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from speciale.errors import TrainingError
 from speciale.model import Transformer
+from speciale.model.context import Measure
 from speciale.rl.forest import Forest, plant
 from speciale.rl.objective import group_advantages, grpo_loss
 from speciale.rl.policy import Conditions, Policy, evaluate, routing_agreement
@@ -121,7 +122,7 @@ class Learner:
         indexers = self.recipe.train.train_indexer
         total = 0.0
         for forest, weight, advantages in rows:
-            policy = self._evaluate(self.model, forest, record_attention=indexers)
+            policy = self._evaluate(self.model, forest, indexer_kl if indexers else None)
             outcome = grpo_loss(
                 policy.logp,
                 forest.old_logp,
@@ -134,7 +135,7 @@ class Learner:
             )
             loss = outcome.loss
             if indexers:
-                divergence = indexer_kl(policy.trace.attention)
+                divergence = torch.stack(policy.trace.measured).mean()
                 loss = loss + divergence / len(rows)
                 figures.indexer_kl.append(divergence.item())
             loss.backward()
@@ -163,10 +164,10 @@ class Learner:
         self.optimiser.zero_grad(set_to_none=True)
 
     def _evaluate(
-        self, model: Transformer, forest: Forest, record_attention: bool = False
+        self, model: Transformer, forest: Forest, measure: Measure | None = None
     ) -> Policy:
         conditions = self.recipe.objective.conditions(self.recipe.rollout.temperature)
-        return evaluate(model, forest, conditions, record_attention)
+        return evaluate(model, forest, conditions, measure)
 
     @torch.no_grad()
     def _reference(self, forest: Forest) -> Tensor | None:

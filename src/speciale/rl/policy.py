@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from speciale.model import Trace, Transformer
+from speciale.model.context import Measure
 from speciale.rl.forest import Forest
 
 
@@ -36,13 +37,13 @@ class Policy:
 
 
 def evaluate(
-    model: Transformer, forest: Forest, conditions: Conditions, record_attention: bool = False
+    model: Transformer, forest: Forest, conditions: Conditions, measure: Measure | None = None
 ) -> Policy:
     """Log-probs of a forest, with their gradient where autograd is on.
 
-    record_attention: keep in `trace` what the indexer's KL loss needs.
+    measure: of each layer's attention, kept in `trace`, such as the indexer's KL loss.
     """
-    trace = Trace(record_attention=record_attention)
+    trace = Trace(measure)
     replay = forest.replay if conditions.keep_routing else None
     hidden = model.hidden(forest.ids, trace=trace, replay=replay, tree=forest.tree)  # [1, S, d]
     logits = model.lm_head(hidden[0, forest.places]).float() / conditions.temperature  # [n, V]

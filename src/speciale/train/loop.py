@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from speciale.errors import TrainingError
 from speciale.model import Transformer
 from speciale.model.checkpoint import load_state
 from speciale.model.config import ModelConfig
 from speciale.model.moe import Moe
+from speciale.model.parts import held, whole_state
 from speciale.train.checkpointing import (
     load_tensors,
     optimiser_tensors,
@@ -30,13 +31,16 @@ from speciale.train.checkpointing import (
 )
 from speciale.train.flops import training_flops
 from speciale.train.machine import peak_memory_mb
-from speciale.train.objective import Batch, Losses
+from speciale.train.objective import Batch, Losses, Share
 from speciale.train.optimiser import (
     build_optimiser,
     indexer_parameters,
     learning_rate,
     main_parameters,
 )
+from speciale.train.parallel.checkpoint import forget_sharded, load_sharded, newest, save_sharded
+from speciale.train.parallel.ranks import Ranks
+from speciale.train.parallel.sharding import clip_gradients, sharded
 from speciale.train.progress import task
 from speciale.train.recipe import Stage, StageName
 
@@ -66,45 +70,54 @@ class StagePlan:
     context: int  # tokens of a row
     start: Callable[[Transformer], None]  # puts the weights in place that it begins with
     batch: Callable[[int], Batch]  # step -> batch, a pure function
-    losses: Callable[[Transformer, Batch], Losses]
+    losses: Callable[[Transformer, Share], Losses]
     validate: Callable[[Transformer], dict]  # extra facts every `valid_every` steps
     valid_every: int
     indexer_only: bool = False
 
 
-def run_stage(run: StagedRun, config: ModelConfig, plan: StagePlan, peak_gflops: float) -> None:
-    """Runs one stage from where it starts, or from its own last checkpoint.
+def run_stage(
+    run: StagedRun,
+    config: ModelConfig,
+    plan: StagePlan,
+    peak_gflops: float,
+    ranks: Ranks = Ranks(),  # noqa: B008 - it is frozen
+) -> None:
+    """Runs one stage from where it starts, or from its own last checkpoint, on all ranks.
 
     Raises TrainingError where the loss stops being finite, CheckpointError for what it reads.
     """
     if run.finished(plan.name).exists():
         return
     settings = plan.settings
-    model = Transformer(config)
-    for name, parameter in model.named_parameters():
-        parameter.requires_grad_(not plan.indexer_only or ".indexer." in name)
+    ranks.check(config, settings.batch_size, plan.context)
+    model = _model(config, plan, ranks)
     groups = [g for g in (main_parameters(model), indexer_parameters(model)) if g[0].requires_grad]
     optimiser = build_optimiser([p for group in groups for p in group], settings)
-    first, spent = _restore(run, plan, model, optimiser)
-    run.forget(plan.name, after_step=first)
+    first, spent = _restore(run, plan, model, optimiser, ranks)
+    log = run.log if ranks.leads else _nothing
+    if ranks.leads:
+        run.forget(plan.name, after_step=first)
     tokens_per_step = settings.batch_size * plan.context
     uses_mtp = plan.indexer_only or settings.mtp_weight > 0
     flops = training_flops(config, plan.name, plan.context, uses_mtp)
 
     start = last_save = last_log = time.monotonic()
     load_sum: list[Tensor] = []
-    with task(plan.name, settings.steps, first) as progress:
+    with task(plan.name, settings.steps, first, shown=ranks.leads) as progress:
         for step in range(first, settings.steps):
-            losses = plan.losses(model, plan.batch(step))
-            _check_finite(plan, step + 1, losses.parts)
+            losses = plan.losses(model, ranks.share(plan.batch(step)))
+            parts = ranks.sums(losses.parts)
+            _check_finite(plan, step + 1, parts)
             losses.total.backward()
-            norm = sum(float(nn.utils.clip_grad_norm_(g, settings.gradient_clip)) for g in groups)
+            norm = sum(clip_gradients(g, settings.gradient_clip, ranks) for g in groups)
             _check_finite(plan, step + 1, {"the gradient norm": norm})
             for group in optimiser.param_groups:
                 group["lr"] = learning_rate(settings, step)
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
             loads = [_load(ids, config.n_routed_experts) for ids in losses.routing]
+            ranks.total(*loads)
             if not plan.indexer_only:
                 _rebalance(model, loads, settings.bias_speed)
             load_sum = [a + b for a, b in zip(load_sum, loads)] if load_sum else loads
@@ -117,12 +130,12 @@ def run_stage(run: StagedRun, config: ModelConfig, plan: StagePlan, peak_gflops:
                 rate = steps * tokens_per_step / max(now - last_log, 1e-9)
                 mfu = rate * flops / (peak_gflops * 1e9)
                 last_log = now
-                run.log(
+                log(
                     kind="train",
                     stage=plan.name,
                     step=done,
                     tokens=done * tokens_per_step,
-                    **losses.parts,
+                    **parts,
                     lr=optimiser.param_groups[0]["lr"],
                     grad_norm=norm,
                     tokens_per_second=rate,
@@ -131,20 +144,20 @@ def run_stage(run: StagedRun, config: ModelConfig, plan: StagePlan, peak_gflops:
                     expert_load=[(x / x.sum()).tolist() for x in load_sum],
                 )
                 load_sum = []
-                text = f"{_words(losses.parts)} · {rate:,.0f} tok/s · MFU {mfu:.0%}"
+                text = f"{_words(parts)} · {rate:,.0f} tok/s · MFU {mfu:.0%}"
                 progress.advance(done - progress.done, text)
             saves = now - last_save > _CHECKPOINT_EVERY and done < settings.steps
             if saves or done == settings.steps:
-                _check_finite(plan, done, {"the largest weight": _largest(model)})
+                _check_finite(plan, done, {"the largest weight": ranks.largest(_largest(model))})
             if done % plan.valid_every == 0 or done == settings.steps:
                 facts = plan.validate(model)
-                run.log(kind="valid", stage=plan.name, step=done, **facts)
+                log(kind="valid", stage=plan.name, step=done, **facts)
             if saves:
-                _save(run, plan.name, model, optimiser, done, spent + time.monotonic() - start)
+                _save(run, plan.name, model, optimiser, done, seconds, ranks)
                 last_save = time.monotonic()
     seconds = spent + time.monotonic() - start
     tokens = settings.steps * tokens_per_step
-    run.log(
+    log(
         kind="stage",
         stage=plan.name,
         seconds=seconds,
@@ -154,22 +167,52 @@ def run_stage(run: StagedRun, config: ModelConfig, plan: StagePlan, peak_gflops:
         mfu=tokens * flops / seconds / (peak_gflops * 1e9),
         peak_memory_mb=peak_memory_mb(),
     )
-    save_tensors(run.finished(plan.name), model.state_dict(), {"stage": plan.name})
-    run.partial(plan.name).unlink(missing_ok=True)
+    weights = whole_state(model)
+    if ranks.leads:
+        save_tensors(run.finished(plan.name), weights, {"stage": plan.name})
+        run.partial(plan.name).unlink(missing_ok=True)
+        forget_sharded(run.partial(plan.name))
+    ranks.wait()
+
+
+def _nothing(**_record: Any) -> None:
+    """What ranks log that do not lead."""
+
+
+def _model(config: ModelConfig, plan: StagePlan, ranks: Ranks) -> Transformer:
+    def trained(name: str) -> bool:
+        return not plan.indexer_only or ".indexer." in name
+
+    if ranks.world > 1:
+        return sharded(config, ranks, trained)
+    model = Transformer(config)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(trained(name))
+    return model
 
 
 def _restore(
-    run: StagedRun, plan: StagePlan, model: Transformer, optimiser: torch.optim.Optimizer
+    run: StagedRun,
+    plan: StagePlan,
+    model: Transformer,
+    optimiser: torch.optim.Optimizer,
+    ranks: Ranks,
 ) -> tuple[int, float]:
-    """Loads where to start; returns the steps done and the seconds they took."""
+    """Loads where to start; returns the steps done and the seconds they took.
+
+    The last checkpoint may be of another number of ranks.
+    """
     partial = run.partial(plan.name)
-    if not partial.exists():
+    if (folder := newest(partial)) is not None:
+        about = load_sharded(folder, model, optimiser, ranks)
+    elif partial.exists():
+        tensors, about = load_tensors(partial)
+        weights = {n: t for n, t in tensors.items() if not n.startswith("optimiser.")}
+        load_state(model, weights, str(partial), FOREIGN)
+        restore_optimiser(optimiser, tensors)
+    else:
         plan.start(model)
         return 0, 0.0
-    tensors, about = load_tensors(partial)
-    weights = {n: t for n, t in tensors.items() if not n.startswith("optimiser.")}
-    load_state(model, weights, str(partial), FOREIGN)
-    restore_optimiser(optimiser, tensors)
     return about["step"], about["seconds"]
 
 
@@ -180,9 +223,15 @@ def _save(
     optimiser: torch.optim.Optimizer,
     step: int,
     seconds: float,
+    ranks: Ranks,
 ) -> None:
-    tensors = {**model.state_dict(), **optimiser_tensors(optimiser)}
-    save_tensors(run.partial(stage), tensors, {"stage": stage, "step": step, "seconds": seconds})
+    about = {"stage": stage, "step": step, "seconds": seconds}
+    if ranks.world > 1:
+        save_sharded(run.partial(stage), model, optimiser, about, ranks)
+    else:
+        tensors = {**model.state_dict(), **optimiser_tensors(optimiser)}
+        save_tensors(run.partial(stage), tensors, about)
+        forget_sharded(run.partial(stage))
 
 
 def _check_finite(plan: StagePlan, step: int, values: dict[str, float]) -> None:
@@ -196,8 +245,9 @@ def _check_finite(plan: StagePlan, step: int, values: dict[str, float]) -> None:
             )
 
 
-def _largest(model: Transformer) -> float:
-    return float(torch.stack([p.detach().abs().max() for p in model.parameters()]).max())
+def _largest(model: Transformer) -> Tensor:
+    own = (held(p.detach())[0] for p in model.parameters())
+    return torch.stack([part.abs().max() for part in own if part.numel()]).max()
 
 
 def _load(ids: Tensor, experts: int) -> Tensor:

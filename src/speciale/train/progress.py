@@ -56,8 +56,13 @@ class Task:
 
 
 @contextmanager
-def task(label: str, total: int | None = None, done: int = 0) -> Iterator[Task]:
+def task(
+    label: str, total: int | None = None, done: int = 0, shown: bool = True
+) -> Iterator[Task]:
     """Shows the work of the block; `total` in steps, of which `done` were done before."""
+    if not shown:
+        yield Task(label, total, done, Progress(disable=True))
+        return
     if not console.is_terminal:
         console.print(f"{label} ...")
         sys.stdout.flush()

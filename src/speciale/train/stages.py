@@ -7,6 +7,7 @@ supervised chat training, sparse too (V3.2 report, 3).
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 
@@ -19,24 +20,27 @@ from speciale.train.conversations import PackedConversations
 from speciale.train.indexer_kl import indexer_recall
 from speciale.train.loop import FOREIGN, StagePlan, run_stage
 from speciale.train.machine import measure_peak_gflops
-from speciale.train.objective import Batch, Losses, language_losses, token_loss, warmup_loss
+from speciale.train.objective import Batch, Losses, Share, language_losses, token_loss, warmup_loss
 from speciale.train.packing import PackedTokens
+from speciale.train.parallel.ranks import Ranks
 from speciale.train.prepare import prepare
 from speciale.train.progress import task
 from speciale.train.recipe import STAGES, StageName
 from speciale.train.run import Run
 
 
-def train_stage(run: Run, stage: StageName) -> None:
+def train_stage(run: Run, stage: StageName, ranks: Ranks = Ranks()) -> None:  # noqa: B008
     """Runs one stage, or what is left of it; makes the data first where it is missing."""
     if not run.finished(stage).exists():
         _check_order(run, stage)  # before the data, which may take minutes
-        prepare(run)
-        with task("measure matmul peak"):
-            # the best so far: a machine that was busy at one moment must not flatter MFU
-            peak = max(run.facts().get("peak_gflops", 0.0), measure_peak_gflops())
-            run.add_facts(peak_gflops=peak)
-        run_stage(run, run.config, _plan(run, stage), peak)
+        if ranks.leads:
+            prepare(run)
+            with task("measure matmul peak"):
+                # the best so far: a machine that was busy at one moment must not flatter MFU
+                peak = max(run.facts().get("peak_gflops", 0.0), measure_peak_gflops())
+                run.add_facts(peak_gflops=peak)
+        ranks.wait()
+        run_stage(run, run.config, _plan(run, stage), run.facts()["peak_gflops"], ranks)
 
 
 def stage_model(run: Run, stage: StageName) -> Transformer:
@@ -78,12 +82,12 @@ def _plan(run: Run, stage: StageName) -> StagePlan:
     settings = run.recipe.stage(stage)
     indexer_only = stage == "warmup"
 
-    def losses(model: Transformer, batch: Batch) -> Losses:
+    def losses(model: Transformer, share: Share) -> Losses:
         if indexer_only:
-            return warmup_loss(model, batch)
+            return warmup_loss(model, share)
         dense = stage == "pretrain"
         attention: Attention = "dense" if dense else "sparse"
-        return language_losses(model, batch, attention, settings.mtp_weight, kl=not dense)
+        return language_losses(model, share, attention, settings.mtp_weight, kl=not dense)
 
     def validate(model: Transformer) -> dict:
         if stage == "sft":
@@ -155,6 +159,6 @@ def valid_loss(run: Run, model: Transformer, attention: Attention) -> float:
 @torch.no_grad()
 def recall(run: Run, model: Transformer) -> list[float]:
     """Indexer recall per layer on held-out text, against the dense attention's true top-k."""
-    trace = Trace(record_attention=True)
+    trace = Trace(partial(indexer_recall, topk=run.config.index_topk))
     model.hidden(_valid_batches(run)[0][:, :-1], attention="dense", trace=trace)
-    return [indexer_recall(record, run.config.index_topk) for record in trace.attention]
+    return trace.measured

@@ -6,16 +6,20 @@ does not hold is not read.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from speciale.errors import CheckpointError
+from speciale.model.checkpoint.pieces import Piece
 from speciale.model.checkpoint.weights import Weights
-from speciale.model.moe import Experts
+from speciale.model.parts import held, place
 from speciale.model.transformer import Transformer
+
+
+_ADVICE = "copy the weights and config.json again from one place"
 
 
 def load_model(
@@ -78,69 +82,46 @@ def fill(
 ) -> None:
     """Copies into the model all that it holds of the weights; `done(pieces, of them)` as it goes.
 
-    A module of experts may hold those from its attribute `first` on.
+    Parameters that are cut among ranks (DTensor) get this rank's part.
     """
     state = model.state_dict()
-    firsts = {
-        name: getattr(module, "first", 0)
-        for name, module in model.named_modules()
-        if isinstance(module, Experts)
-    }
     wanted = []
     for piece in weights.in_order():
-        if (target := state.get(piece.parameter)) is None:
-            continue
-        local, start = _local(target)
-        if piece.expert is not None:
-            start += firsts[piece.parameter.rpartition(".")[0]]
-            if not start <= piece.expert < start + len(local):
-                continue
-        wanted.append((piece, local, start))
+        if piece.parameter in state:
+            local, own = held(state[piece.parameter])
+            if piece.expert is None or own[0].start <= piece.expert < own[0].stop:
+                wanted.append((piece, local, own))
     if missing := sorted(state.keys() - {p.parameter for p in weights.pieces.values()}):
         raise CheckpointError(
             f"{weights.folder} lacks {missing[0]!r} ({len(missing)} weights) of the model that is "
             "to be filled: load it with its own config.json"
         )
-    for number, (piece, local, start) in enumerate(wanted, 1):
-        values = weights.get(piece)
-        if piece.expert is not None:
-            piece.within(local, start).copy_(values)
-        else:
-            local.copy_(values[start : start + len(local)])
+    for number, (piece, local, own) in enumerate(wanted, 1):
+        _copy_overlap(local, own, weights.get(piece), piece)
         if done is not None:
             done(number, len(wanted))
 
 
-def _local(target: Tensor) -> tuple[Tensor, int]:
-    """What this rank holds of a tensor, and the row at which it begins."""
-    from torch.distributed.tensor import DTensor, Shard  # half a second, only where it is used
-    from torch.distributed.tensor._utils import compute_local_shape_and_global_offset
-
-    if not isinstance(target, DTensor):
-        return target, 0
-    assert all(p.dim == 0 for p in target.placements if isinstance(p, Shard)), target.placements
-    _, offset = compute_local_shape_and_global_offset(
-        target.shape, target.device_mesh, target.placements
-    )
-    return target.to_local(), offset[0]
+def _copy_overlap(local: Tensor, own: tuple[slice, ...], values: Tensor, piece: Piece) -> None:
+    """Copies what a piece and a rank's part of its parameter have in common."""
+    if piece.expert is not None:
+        local, own = local[piece.expert - own[0].start], own[1:]
+    first = piece.shape[0] if piece.part == "up_proj" else 0  # row of the packed expert
+    start = max(own[0].start, first)
+    stop = min(own[0].stop, first + len(values))
+    if start < stop:
+        rows = values[(slice(start - first, stop - first), *own[1:])]
+        local[start - own[0].start : stop - own[0].start].copy_(rows)
 
 
 def load_state(
-    model: Transformer,
-    tensors: dict[str, Tensor],
-    where: str,
-    advice: str = "copy the weights and config.json again from one place",
+    model: Transformer, tensors: Mapping[str, Tensor], where: str, advice: str = _ADVICE
 ) -> None:
-    """Copies tensors by our modules' names into the model; CheckpointError names what does not fit,
-    in the file or folder `where`, and ends with `advice`."""
-    own = model.state_dict()
-    mtp_prefix = f"layers.{model.config.num_hidden_layers}."
-    if model.mtp is not None and not any(name.startswith(mtp_prefix) for name in tensors):
-        # transformers' checkpoints have no MTP layer: drop ours rather than invent weights
-        del model.layers[-1]
-        model.config = model.config.model_copy(update={"num_nextn_predict_layers": 0})
-        own = model.state_dict()
-    missing, unknown = sorted(own.keys() - tensors.keys()), sorted(tensors.keys() - own.keys())
+    """Copies whole tensors by our modules' names into the model, of which each rank may hold a
+    part. CheckpointError names what does not fit, in `where`, and ends with `advice`; the model is
+    then as it was."""
+    state = model.state_dict()
+    missing, unknown = sorted(state.keys() - tensors.keys()), sorted(tensors.keys() - state.keys())
     if missing or unknown:
         what = f"lacks {missing[0]!r}" if missing else f"holds {unknown[0]!r}, which it should not"
         raise CheckpointError(
@@ -148,9 +129,10 @@ def load_state(
             f"model's configuration: {advice}"
         )
     for name, tensor in tensors.items():
-        if tensor.shape != own[name].shape:
+        if tensor.shape != state[name].shape:
             raise CheckpointError(
                 f"{where}: {name} has shape {list(tensor.shape)}, the model's configuration asks "
-                f"for {list(own[name].shape)}: {advice}"
+                f"for {list(state[name].shape)}: {advice}"
             )
-    model.load_state_dict(tensors)
+    for name, tensor in tensors.items():
+        place(state[name], tensor)

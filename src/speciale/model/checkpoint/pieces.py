@@ -43,11 +43,11 @@ class Piece:
             return self.name
         return "lm_head.weight" if self.parameter == "lm_head.weight" else f"model.{self.parameter}"
 
-    def within(self, packed: Tensor, first: int = 0) -> Tensor:
-        """Its place in our module's tensor, which may hold experts from `first` on only."""
+    def within(self, packed: Tensor) -> Tensor:
+        """Its place in our module's tensor."""
         if self.expert is None:
             return packed
-        own = packed[self.expert - first]
+        own = packed[self.expert]
         if self.part == "down_proj":
             return own
         gate, up = own.chunk(2)  # [m, d] each

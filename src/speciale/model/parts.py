@@ -1,0 +1,36 @@
+"""Tensors that are cut among ranks (DTensor): what this one holds, and the whole again."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+def held(target: Tensor) -> tuple[Tensor, tuple[slice, ...]]:
+    """What this rank holds of a tensor, and where that lies in the whole."""
+    from torch.distributed.tensor import DTensor  # half a second, only where it is used
+    from torch.distributed.tensor._utils import compute_local_shape_and_global_offset
+
+    if not isinstance(target, DTensor):
+        return target, tuple(slice(0, size) for size in target.shape)
+    shape, offset = compute_local_shape_and_global_offset(
+        target.shape, target.device_mesh, target.placements
+    )
+    return target.to_local(), tuple(slice(o, o + s) for o, s in zip(offset, shape))
+
+
+@torch.no_grad()
+def place(target: Tensor, values: Tensor) -> None:
+    """Copies a whole tensor, or this rank's part of it, into `target`."""
+    local, own = held(target)
+    local.copy_(values[own])
+
+
+def whole_state(model: nn.Module) -> dict[str, Tensor]:
+    """The model's weights on the CPU; all ranks must ask, each gets all of them."""
+    from torch.distributed.tensor import DTensor
+
+    return {
+        name: (tensor.full_tensor() if isinstance(tensor, DTensor) else tensor).cpu()
+        for name, tensor in model.state_dict().items()
+    }

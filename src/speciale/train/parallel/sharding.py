@@ -1,0 +1,101 @@
+"""A model whose every parameter is cut over all ranks, by FSDP2 and, for experts, by expert too.
+
+`fully_shard` (arXiv 2304.11277; ZeRO-3) gathers a block's weights when it runs and adds up its
+gradients when they come. Losses are parts of the batch's (objective.Share), so gradients are added
+and not averaged.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.fsdp import (
+    FSDPModule,
+    MixedPrecisionPolicy,
+    fully_shard,
+    register_fsdp_forward_method,
+)
+from torch.distributed.tensor import DTensor, Shard
+
+from speciale.model import ModelConfig, Transformer
+from speciale.model.moe import Experts, Moe
+from speciale.train.parallel.experts import AllToAll
+from speciale.train.parallel.ranks import Ranks
+
+
+# Nobody changes in place what the experts return.
+warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view tensor")
+
+
+def sharded(config: ModelConfig, ranks: Ranks, trained=lambda _name: True) -> Transformer:
+    """A model that holds this rank's part of each parameter, empty; `place` fills it.
+
+    trained: whether the parameter of a name gets gradients. On GPUs blocks compute in bfloat16
+    from float32 masters, and gradients are added in float32.
+    """
+    with torch.device("meta"):
+        model = Transformer(config)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(trained(name))
+    half = torch.bfloat16 if ranks.device.type == "cuda" else None
+    # Inputs are not cast: ids are no floats, and what follows is as the embedding is.
+    policy = MixedPrecisionPolicy(half, reduce_dtype=torch.float32, cast_forward_inputs=False)
+    for block in model.layers:
+        if isinstance(block.mlp, Moe):
+            _share_experts(block.mlp.experts, ranks)
+            fully_shard(
+                block.mlp.experts,
+                mesh=ranks.experts["copies"],
+                mp_policy=policy,
+                # another dimension than that of the experts, where ranks share these already
+                shard_placement_fn=None if ranks.layout.experts == 1 else lambda _p: Shard(1),
+            )
+    for part in (*model.layers, model.embed_tokens, model.lm_head, model):  # the whole comes last
+        fully_shard(part, mesh=ranks.all, mp_policy=policy)
+    for module in model.modules():
+        if isinstance(module, FSDPModule):
+            module.set_gradient_divide_factor(1.0)
+            module.set_force_sum_reduction_for_comms(True)  # gloo knows no other
+    for method in ("hidden", "mtp_hidden"):
+        register_fsdp_forward_method(model, method)
+    if model.mtp is not None:
+        register_fsdp_forward_method(model.mtp, "predict")
+    model.to_empty(device=ranks.device)
+    model.reset_rope()
+    return model
+
+
+def _share_experts(experts: Experts, ranks: Ranks) -> None:
+    """Leaves this rank its E / ranks experts."""
+    count = ranks.layout.experts
+    if count == 1:
+        return
+    mesh = ranks.experts["experts"]
+    for name, parameter in list(experts.named_parameters()):
+        local = torch.empty(len(parameter) // count, *parameter.shape[1:], device="meta")
+        whole = DTensor.from_local(local, mesh, [Shard(0)], run_check=False)
+        setattr(experts, name, nn.Parameter(whole, requires_grad=parameter.requires_grad))
+    experts.dispatch = AllToAll(mesh.get_group())
+
+
+def clip_gradients(parameters: list[nn.Parameter], limit: float, ranks: Ranks) -> float:
+    """Scales the gradients to a norm of at most `limit`, over all ranks; returns what it was."""
+    if ranks.world == 1:
+        return float(nn.utils.clip_grad_norm_(parameters, limit))
+    grads = [_own(p.grad) for p in parameters if p.grad is not None]
+    squares = torch.zeros((), device=ranks.device)
+    for grad in grads:
+        squares += grad.square().sum()
+    ranks.total(squares)  # every rank holds another part of every parameter
+    norm = float(squares.sqrt())
+    scale = limit / (norm + 1e-6)
+    if scale < 1:
+        for grad in grads:
+            grad.mul_(scale)
+    return norm
+
+
+def _own(tensor: Tensor) -> Tensor:
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
