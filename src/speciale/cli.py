@@ -16,7 +16,8 @@ from speciale import __version__
 from speciale.agents.tools.commands import tools_app
 from speciale.convert.commands import convert
 from speciale.errors import SpecialeError
-from speciale.rl.commands import distill, rl
+from speciale.plan.commands import plan
+from speciale.rl.commands import distill, rl, rl_worker
 from speciale.serve.accounts.commands import keys_app, usage
 from speciale.serve.agent_commands import (
     FlavourChoice,
@@ -112,30 +113,48 @@ def train(
     recipe: RecipeOption = "laptop",
     out: OutOption = None,
     overrides: SetOption = None,
+    context_ranks: Annotated[
+        int, typer.Option(min=1, help="Processes that share each sequence (context parallel).")
+    ] = 1,
+    expert_ranks: Annotated[
+        int, typer.Option(min=1, help="Processes that hold the experts together.")
+    ] = 1,
+    recompute: Annotated[
+        bool, typer.Option("--recompute", help="Recompute activations instead of keeping them.")
+    ] = False,
+    fp8: Annotated[
+        bool, typer.Option("--fp8", help="FP8 matmuls by torchao, on GPUs that have them.")
+    ] = False,
 ) -> None:
     """Run one stage of a run: pretrain, warmup, sparse or sft.
 
-    Each continues the stage before it in the same run folder, or its own last checkpoint.
+    Each continues the stage before it in the same run folder, or its own last checkpoint. Under
+    torchrun the weights are cut over all processes, and any number of them goes on from a
+    checkpoint; the folder must be the same for all.
 
     \b
     Examples:
       speciale train pretrain --recipe tiny --out runs/mine
       speciale train warmup --recipe tiny --out runs/mine
+      torchrun --nproc-per-node 4 -m speciale train pretrain --recipe tiny --out runs/four
+      torchrun --nproc-per-node 8 -m speciale train sparse --out runs/big \\
+        --context-ranks 2 --expert-ranks 8 --recompute
     """
+    from speciale.train.parallel.ranks import Layout
     from speciale.train.recipe import read_recipe
-    from speciale.train.run import Run
-    from speciale.train.stages import train_stage
+    from speciale.train.stages import train_on_ranks
 
     resolved = read_recipe(recipe, overrides)
+    layout = Layout(context_ranks, expert_ranks, recompute, fp8)
     folder = _default_out(out, resolved.name)
-    run = Run.create(folder, resolved, _command())
-    with run.locked():
-        train_stage(run, stage.value)
-    print(f"finished: {run.finished(stage.value)}")
+    if finished := train_on_ranks(folder, resolved, stage.value, layout, _command()):
+        print(f"finished: {finished}")
 
 
 app.command()(convert)
+app.command()(plan)
 app.command()(rl)
+app.command("rl-worker")(rl_worker)
 app.command()(distill)
 
 
@@ -439,7 +458,8 @@ def main() -> None:
     try:
         app()
     except SpecialeError as error:
-        print(f"error: {error}", file=sys.stderr)
+        rank = os.environ.get("RANK", "0")  # of a job that torchrun started
+        print(f"error: {error}" if rank == "0" else f"rank {rank}: {error}", file=sys.stderr)
         sys.exit(1)
     except OSError as error:  # what no sentence of ours foresaw, such as a full standard output
         print(f"error: {error}", file=sys.stderr)

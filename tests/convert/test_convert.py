@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from released import config_values, write
 from safetensors.torch import load_file
 
+from model.released import config_values, write
 from speciale.convert import conversion
 from speciale.convert.conversion import Form, convert
 from speciale.convert.upgrade import WithIndexers
@@ -80,7 +80,7 @@ def test_scales_of_v3_are_kept_where_nothing_is_rounded(tmp_path):
 
 
 def test_rounding_is_told_by_the_hashes(tmp_path):
-    from configs import random_model, tiny_config
+    from model.configs import random_model, tiny_config
     from speciale.model import save_model
 
     save_model(random_model(tiny_config()), tmp_path / "model")
@@ -97,7 +97,9 @@ class Killed(BaseException):
 
 def test_killed_after_any_file_it_goes_on(released, tmp_path, monkeypatch):
     run(released, tmp_path / "whole")
-    whole = {p.name: hashlib.sha256(p.read_bytes()).digest() for p in (tmp_path / "whole").iterdir()}
+    whole = {
+        p.name: hashlib.sha256(p.read_bytes()).digest() for p in (tmp_path / "whole").iterdir()
+    }
     save = conversion.save_shard
     files = sum(name.endswith(".safetensors") for name in whole)
     for last in range(files):
@@ -114,12 +116,15 @@ def test_killed_after_any_file_it_goes_on(released, tmp_path, monkeypatch):
         with pytest.raises(Killed):
             run(released, out)
         assert not (out / "config.json").exists()  # nobody takes it for a model
-        with pytest.raises(CheckpointError, match="config.json"):
+        with pytest.raises(CheckpointError, match=r"config\.json"):
             load_model(out)
         again = []
-        monkeypatch.setattr(
-            conversion, "save_shard", lambda path, own: (again.append(path.name), save(path, own))
-        )
+
+        def noting(path, own, again=again):
+            again.append(path.name)
+            save(path, own)
+
+        monkeypatch.setattr(conversion, "save_shard", noting)
         run(released, out)
         assert not set(again) & set(written) and len(again) == files - last
         assert {p.name: hashlib.sha256(p.read_bytes()).digest() for p in out.iterdir()} == whole
@@ -270,9 +275,10 @@ def test_the_command_and_its_words(released, tmp_path):
 
 
 def test_a_tokenizer_of_another_model_is_refused(released, tmp_path):
-    from speciale.chat.markers import EOS, SPECIAL_TOKENS
     from tokenizers import Tokenizer
     from tokenizers.models import WordLevel
+
+    from speciale.chat.markers import EOS, SPECIAL_TOKENS
 
     source = shutil.copytree(released, tmp_path / "source")
 
@@ -285,7 +291,7 @@ def test_a_tokenizer_of_another_model_is_refused(released, tmp_path):
     with pytest.raises(CheckpointError, match="has 301 tokens, the model 300"):
         run(source, tmp_path / "out")
     tokenizer("a", "b", EOS)
-    with pytest.raises(CheckpointError, match="the id 2, config.json says eos_token_id 1"):
+    with pytest.raises(CheckpointError, match=r"the id 2, config\.json says eos_token_id 1"):
         run(source, tmp_path / "out")
     tokenizer("a", EOS)
     run(source, tmp_path / "out")

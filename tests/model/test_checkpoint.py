@@ -6,10 +6,10 @@ import shutil
 
 import pytest
 import torch
-from configs import random_model, tiny_config
-from released import by_blocks, config_values, fp8_of, shapes, write
 from safetensors.torch import load_file, save_file
 
+from model.configs import random_model, tiny_config
+from model.released import by_blocks, config_values, fp8_of, shapes, write
 from speciale.errors import CheckpointError
 from speciale.model import load_model, save_model
 from speciale.model.checkpoint.fp8 import dequantise, quantise
@@ -107,7 +107,7 @@ def test_the_first_layers_alone(checkpoint):
     whole(ids)
     hook.remove()
     assert torch.equal(part(ids), whole.lm_head(whole.norm(seen[0])))
-    with pytest.raises(CheckpointError, match="4 layers of .* it has 3"):
+    with pytest.raises(CheckpointError, match=r"4 layers of .* it has 3"):
         load_model(checkpoint[0], layers=4)
 
 
@@ -257,7 +257,7 @@ def test_an_index_that_points_elsewhere_is_none(copy):
 
 def test_a_dense_model_is_told_how_to_get_indexers(tmp_path):
     write(tmp_path, config_values(model_type="deepseek_v3"), indexers=False)
-    with pytest.raises(CheckpointError, match="no indexers.*--add-indexers"):
+    with pytest.raises(CheckpointError, match=r"no indexers.*--add-indexers"):
         load_model(tmp_path)
 
 

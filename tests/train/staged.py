@@ -1,25 +1,25 @@
 """A stage of a tiny model on made-up text, by whoever calls: one process or the ranks of torchrun.
 
-    torchrun --nproc-per-node 4 staged.py OUT JOBS    # JOBS: a JSON list of arguments of `train`
+torchrun --nproc-per-node 4 staged.py OUT JOBS    # JOBS: a JSON list of arguments of `train`
 """
 
 import json
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "model"))
-from configs import tiny_config
-
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from model.configs import tiny_config
 from speciale.train import loop
 from speciale.train.loop import StagePlan, run_stage
 from speciale.train.objective import Batch, language_losses, warmup_loss
 from speciale.train.parallel.ranks import Layout, Ranks
 from speciale.train.recipe import Stage
 
-ROWS, CONTEXT = 4, 64
+ROWS, CONTEXT = 12, 32  # 12: for 1, 2, 3 and 4 ranks
 
 
 class Folder:
@@ -52,16 +52,21 @@ def batch(step: int) -> Batch:
     """Text with something to learn: tokens of a walk; two documents a row in odd steps."""
     generator = torch.Generator().manual_seed(step)
     jumps = torch.randint(0, 3, (ROWS, CONTEXT + 1), generator=generator)
-    ids = (jumps.cumsum(1) + torch.arange(ROWS)[:, None] * 20) % 97
+    ids = (jumps.cumsum(1) + torch.arange(ROWS)[:, None] * 8) % 97
     if step % 2 == 0:
         return Batch(ids)
-    documents = (torch.arange(CONTEXT + 1) > 40).long().expand(ROWS, -1)
+    documents = (torch.arange(CONTEXT + 1) > 20).long().expand(ROWS, -1)
     learn: Tensor = torch.rand(ids.shape, generator=generator) < 0.7
     return Batch(ids, documents.contiguous(), learn)
 
 
 class Stopped(Exception):
     pass
+
+
+@torch.no_grad()
+def valid(model) -> dict[str, float]:
+    return {"hidden": float(model.hidden(batch(0).ids[:1, :-1]).abs().mean())}
 
 
 def train(
@@ -87,14 +92,11 @@ def train(
     )
     plan = StagePlan(
         stage, settings, CONTEXT, lambda model: model.initialise(7), one_batch, losses,
-        lambda model: {"logit": float(model.hidden(batch(0).ids[:1, :-1]).sum())}, 5,
-        stage == "warmup",
+        valid, 5, stage == "warmup",
     )  # fmt: skip
     loop._LOG_EVERY, loop._CHECKPOINT_EVERY = 1, 0.0 if stop else 1e9
-    try:
+    with suppress(Stopped):
         run_stage(Folder(folder), config(), plan, 1.0, ranks)
-    except Stopped:
-        pass
     ranks.wait()
 
 

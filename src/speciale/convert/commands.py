@@ -25,7 +25,9 @@ def convert(
     out: Annotated[Path, typer.Argument(help="A new folder, or one where this was stopped.")],
     layout: Annotated[
         LayoutChoice,
-        typer.Option(help="released: experts one by one, MTP; packed: as transformers 5 holds them."),
+        typer.Option(
+            help="released: experts one by one, MTP; packed: as transformers 5 holds them."
+        ),
     ] = LayoutChoice.released,
     dtype: Annotated[
         DtypeChoice, typer.Option(help="fp8: with scales of 128 x 128 blocks, as released.")

@@ -196,7 +196,7 @@ class _Conversion:
 
 
 def _identity(source: Source) -> str:
-    """A hash that two sources share only if their files have the same tensors in the same places."""
+    """A hash that two sources share only if their files hold the same tensors alike."""
     return _hash({name: str(entry) for name, entry in source.shards.entries.items()})
 
 

@@ -26,7 +26,9 @@ class WithIndexers:
     index: of index_n_heads, index_head_dim and index_topk, those that differ from V3.2's.
     """
 
-    def __init__(self, weights: Weights, seed: int = 0, index: dict[str, int] | None = None) -> None:
+    def __init__(
+        self, weights: Weights, seed: int = 0, index: dict[str, int] | None = None
+    ) -> None:
         if not weights.dense:
             raise ConfigError(
                 f"{weights.folder} has indexers already: convert it without --add-indexers"

@@ -26,11 +26,13 @@ def place(target: Tensor, values: Tensor) -> None:
     local.copy_(values[own])
 
 
-def whole_state(model: nn.Module) -> dict[str, Tensor]:
-    """The model's weights on the CPU; all ranks must ask, each gets all of them."""
+def whole(tensor: Tensor) -> Tensor:
+    """A tensor on the CPU of which this rank may hold a part; then all ranks must ask."""
     from torch.distributed.tensor import DTensor
 
-    return {
-        name: (tensor.full_tensor() if isinstance(tensor, DTensor) else tensor).cpu()
-        for name, tensor in model.state_dict().items()
-    }
+    return (tensor.full_tensor() if isinstance(tensor, DTensor) else tensor).cpu()
+
+
+def whole_state(model: nn.Module) -> dict[str, Tensor]:
+    """The model's weights, as `whole`."""
+    return {name: whole(tensor) for name, tensor in model.state_dict().items()}

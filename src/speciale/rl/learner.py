@@ -8,21 +8,29 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from speciale.errors import TrainingError
 from speciale.model import Transformer
+from speciale.model.checkpoint import load_state
 from speciale.model.context import Measure
+from speciale.model.parts import whole, whole_state
 from speciale.rl.forest import Forest, plant
 from speciale.rl.objective import group_advantages, grpo_loss
 from speciale.rl.policy import Conditions, Policy, evaluate, routing_agreement
 from speciale.rl.recipe import Recipe
 from speciale.rl.rollouts import Group
+from speciale.train.checkpointing import optimiser_tensors, restore_optimiser
 from speciale.train.indexer_kl import indexer_kl
 from speciale.train.optimiser import build_optimiser, indexer_parameters, main_parameters
+from speciale.train.parallel.ranks import Ranks
+from speciale.train.parallel.sharding import clip_gradients, copy_of
+
+_FOREIGN = "it is of another model: delete the run's folder and start it anew"
 
 
 @dataclass
@@ -37,29 +45,52 @@ class _Figures:
     entropy: float = 0.0
     masked: int = 0
     sequences: int = 0
-    indexer_kl: list[float] = field(default_factory=list)
-    norms: list[float] = field(default_factory=list)
+    rows: int = 0
+    indexer_kl: float = 0.0
+    norms: list[float] = field(default_factory=list)  # of whole gradients
     gaps: list[Tensor] = field(default_factory=list)  # log pi - log pi_old before the first update
+
+    def add_up(self, ranks: Ranks) -> None:
+        """Makes the parts of all ranks one."""
+        if ranks.world == 1:
+            return
+        own = {key: value for key, value in vars(self).items() if isinstance(value, int | float)}
+        for key, value in ranks.sums(own).items():
+            setattr(self, key, type(own[key])(value))
+        self.gaps = [gap for gaps in ranks.collect(self.gaps) for gap in gaps]
+
+
+_Row = tuple[Forest, float, Tensor, bool]  # KL's weight, advantages, and whether it counts
 
 
 class Learner:
-    """Holds the trained model, its optimiser and the reference."""
+    """Holds the trained model, its optimiser and the reference, or this rank's part of them.
 
-    def __init__(self, recipe: Recipe, model: Transformer) -> None:
-        self.recipe, self.model = recipe, model
+    On many ranks all get the same groups, each computes its own rows of them, and gradients and
+    figures add up to those of one.
+    """
+
+    def __init__(self, recipe: Recipe, model: Transformer, ranks: Ranks = Ranks()) -> None:  # noqa: B008
+        """model: with the weights to begin with; on one rank it is the one that is trained."""
+        self.recipe, self.ranks = recipe, ranks
         settings = recipe.train
         frozen = f"layers.{model.config.num_hidden_layers}."  # MTP: nothing here teaches it
-        for name, parameter in model.named_parameters():
+
+        def trained(name: str) -> bool:
             wanted = ".indexer." not in name or settings.train_indexer
-            parameter.requires_grad_(wanted and not name.startswith(frozen))
-        parts = (main_parameters(model), indexer_parameters(model))
+            return wanted and not name.startswith(frozen)
+
+        self.model = copy_of(model, ranks, trained) if ranks.world > 1 else model
+        for name, parameter in self.model.named_parameters():
+            parameter.requires_grad_(trained(name))
+        parts = (main_parameters(self.model), indexer_parameters(self.model))
         self._clipped_apart = [[p for p in part if p.requires_grad] for part in parts]
-        trained = [p for part in self._clipped_apart for p in part]
-        self.optimiser = build_optimiser(trained, settings)
+        self.optimiser = build_optimiser(
+            [p for part in self._clipped_apart for p in part], settings
+        )
         self.reference: Transformer | None = None
         if any(recipe.kl_weight(domain) for domain in recipe.domains):
-            self.reference = Transformer(model.config).eval().requires_grad_(False)
-            self.reference.load_state_dict(model.state_dict())
+            self.reference = copy_of(model, ranks, lambda _name: False).eval()
 
     def step(self, groups: list[Group], step: int) -> dict:
         """Learns from the groups of step `step` (from 0); returns figures. TrainingError where the
@@ -71,13 +102,31 @@ class Learner:
         parts = [groups[n :: settings.updates] for n in range(settings.updates)]
         jobs = [self._rows(part) for part in parts if part]
         agreement = self._agreement(jobs[0][0][0])
-        proximal = self._proximal(jobs)
-        for number, job in enumerate(jobs):
-            self._update(job, proximal, figures, first=number == 0)
+        shares = [self.ranks.deal(job) for job in jobs]
+        proximal = self._proximal(shares)
+        for number, (job, share) in enumerate(zip(jobs, shares)):
+            tokens = sum(int(row[0].mask.sum()) for row in job)
+            self._update(share, tokens, len(job), proximal, figures, first=number == 0)
+        figures.add_up(self.ranks)
         return self._report(figures, agreement)
 
-    def _rows(self, groups: list[Group]) -> list[tuple[Forest, float, Tensor]]:
-        """The packed rows of an update, each with the KL's weight and its sequences' advantages."""
+    def weights(self) -> dict[str, Tensor]:
+        """The whole model's by name; all ranks must ask."""
+        return whole_state(self.model)
+
+    def state(self) -> dict[str, Tensor]:
+        """Whole weights and optimiser by name; all ranks must ask."""
+        optimiser = {n: whole(t) for n, t in optimiser_tensors(self.optimiser).items()}
+        return {**self.weights(), **optimiser}
+
+    def restore(self, tensors: Mapping[str, Tensor], where: str) -> None:
+        """Goes on from a `state`. CheckpointError where it is another model's."""
+        weights = {n: t for n, t in tensors.items() if not n.startswith("optimiser.")}
+        load_state(self.model, weights, where, _FOREIGN)
+        restore_optimiser(self.optimiser, tensors)
+
+    def _rows(self, groups: list[Group]) -> list[_Row]:
+        """The packed rows of an update."""
         numbers = [n for n, group in enumerate(groups) for _ in group.rollouts]
         rewards = torch.tensor([reward for group in groups for reward in group.rewards])
         advantages = group_advantages(
@@ -97,10 +146,11 @@ class Learner:
         rows = []
         for weight, members in packed.items():
             for forest in plant(members, self.recipe.train.row_tokens):
-                rows.append((forest, weight, torch.tensor([given[n] for n in forest.members])))
+                own = torch.tensor([given[n] for n in forest.members])
+                rows.append((forest, weight, own, True))
         return rows
 
-    def _proximal(self, jobs: list[list[tuple[Forest, float, Tensor]]]) -> dict[int, Tensor]:
+    def _proximal(self, jobs: list[list[_Row]]) -> dict[int, Tensor]:
         """Log-probs before the first update, by forest, where importance weights are asked for."""
         if self.recipe.objective.importance_cap is None:
             return {}
@@ -108,20 +158,22 @@ class Learner:
             return {
                 id(forest): self._evaluate(self.model, forest).logp
                 for job in jobs
-                for forest, _, _ in job
+                for forest, *_ in job
             }
 
     def _update(
         self,
-        rows: list[tuple[Forest, float, Tensor]],
+        rows: list[_Row],
+        tokens: int,
+        of_rows: int,
         proximal: dict[int, Tensor],
         figures: _Figures,
         first: bool,
     ) -> None:
-        tokens = sum(int(forest.mask.sum()) for forest, _, _ in rows)
+        """tokens, of_rows: of the whole update, of which `rows` are this rank's share."""
         indexers = self.recipe.train.train_indexer
         total = 0.0
-        for forest, weight, advantages in rows:
+        for forest, weight, advantages, counts in rows:
             policy = self._evaluate(self.model, forest, indexer_kl if indexers else None)
             outcome = grpo_loss(
                 policy.logp,
@@ -136,10 +188,17 @@ class Learner:
             loss = outcome.loss
             if indexers:
                 divergence = torch.stack(policy.trace.measured).mean()
-                loss = loss + divergence / len(rows)
-                figures.indexer_kl.append(divergence.item())
+                loss = loss + divergence / of_rows
+            if not counts:  # all ranks run as often, so that their exchanges meet
+                (0 * loss).backward()
+                continue
             loss.backward()
+            if indexers:
+                figures.indexer_kl += divergence.item()
+            figures.rows += 1
             figures.computed += forest.size
+            own = int(forest.mask.sum())
+            figures.tokens += own
             total += loss.item()
             figures.clipped += outcome.clipped.item() * tokens
             figures.kl += outcome.kl.item() * tokens
@@ -149,9 +208,9 @@ class Learner:
             figures.entropy += policy.entropy.sum().item()
             if first:
                 figures.gaps.append((policy.logp.detach() - forest.old_logp)[forest.mask])
-        figures.tokens += tokens
+        total = self.ranks.sums({"loss": total})["loss"]
         clip = self.recipe.train.gradient_clip
-        norms = [float(nn.utils.clip_grad_norm_(p, clip)) for p in self._clipped_apart if p]
+        norms = [clip_gradients(p, clip, self.ranks) for p in self._clipped_apart if p]
         if not all(map(math.isfinite, (total, *norms))):
             self.optimiser.zero_grad(set_to_none=True)
             raise TrainingError(
@@ -208,8 +267,8 @@ class Learner:
         }
         if share is not None:
             report["routing_agreement"] = share
-        if figures.indexer_kl:
-            report["indexer_kl"] = sum(figures.indexer_kl) / len(figures.indexer_kl)
+        if self.recipe.train.train_indexer:
+            report["indexer_kl"] = figures.indexer_kl / figures.rows
         return report
 
 

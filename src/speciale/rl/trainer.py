@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, defaultdict
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,35 +19,31 @@ from speciale.chat.tokenizer import load_tokenizer, save_tokenizer
 from speciale.engine.llm import model_folder
 from speciale.errors import TrainingError
 from speciale.model import load_model, save_model
-from speciale.model.checkpoint import load_state
 from speciale.rl.asynchronous import Asynchronous, half_of_the_cores
 from speciale.rl.batches import Batch, Source, Synchronous, sampler_core
 from speciale.rl.buffer import PREFIX
 from speciale.rl.draws import Draws
 from speciale.rl.evaluation import Evaluator
-from speciale.rl.learner import Learner
 from speciale.rl.live import Live
 from speciale.rl.metrics import Metrics
+from speciale.rl.recipe import Recipe
 from speciale.rl.report import write_report
 from speciale.rl.rewards.settings import build
 from speciale.rl.run import RlRun
 from speciale.rl.servers import Served
+from speciale.rl.team import Team
 from speciale.tasks.synthesised.pool import WorldPool
-from speciale.train.checkpointing import (
-    load_tensors,
-    optimiser_tensors,
-    restore_optimiser,
-    save_tensors,
-)
+from speciale.train.checkpointing import load_tensors, save_tensors
+from speciale.train.parallel.ranks import Layout, Ranks
 
 WORLDS = 64  # processes of synthesised environments: two a family
 _EMPTY_STEPS = 3  # in a row without a group to learn from: then something is wrong
-_FOREIGN = "it is of another model: delete the run's folder and start it anew"
 
 
 class Trainer:
-    def __init__(self, run: RlRun) -> None:
-        """Loads the model of the recipe, or the state of a run that was begun."""
+    def __init__(self, run: RlRun, ranks: Ranks = Ranks()) -> None:  # noqa: B008
+        """Loads the model of the recipe, or the state of a run that was begun. On the leader of
+        `ranks`; the others `follow`."""
         self.run, self.recipe = run, run.recipe
         folder = model_folder(self.recipe.model)
         self.tokenizer = load_tokenizer(folder)
@@ -58,7 +55,7 @@ class Trainer:
         self.worlds = WorldPool(most=WORLDS)
         self.draws = Draws(self.recipe, self.worlds)
         self.evaluator = Evaluator(self.recipe, self.rewards, self.worlds)
-        self.learner = Learner(self.recipe, self.model)  # whose reference is the model by now
+        self.team = Team(self.recipe, self.model, ranks)  # whose reference is the model by now
         self.step, self.seconds = 0, 0.0
         self.crossings: dict[int, int] | None = None  # of the sampler's ways of attention
         if run.state.exists():
@@ -68,6 +65,7 @@ class Trainer:
         """Runs what is left of the run. TrainingError, ConfigError for what cannot go on."""
         torch.manual_seed(self.recipe.seed)
         asyncio.run(self._train())
+        self.team.close()
 
     async def _train(self) -> None:
         run, settings = self.run, self.recipe.train
@@ -138,7 +136,7 @@ class Trainer:
         if self.recipe.rollout.staleness and self.recipe.rollout.server is None:
             torch.set_num_threads(half_of_the_cores())  # of this thread alone
         mark = time.perf_counter()
-        figures = self.learner.step(batch.kept, self.step) if batch.kept else {}
+        figures = self.team.step(batch.kept, self.step) if batch.kept else {}
         seconds = time.perf_counter() - mark
         record = {**batch_figures(batch, self.step), **figures}
         sampled = sum(r.tokens for g in batch.drawn for r in g.rollouts)
@@ -185,7 +183,6 @@ class Trainer:
 
     def _save(self, source: Source) -> None:
         buffer, waiting = source.state()
-        optimiser = optimiser_tensors(self.learner.optimiser)
         about = {
             "step": self.step,
             "seconds": self.seconds,
@@ -193,16 +190,13 @@ class Trainer:
             "waiting": waiting,
             "crossings": list((self.crossings or {}).items()),
         }
-        save_tensors(self.run.state, {**self.model.state_dict(), **optimiser, **buffer}, about)
+        save_tensors(self.run.state, {**self.team.state(), **buffer}, about)
 
     def _restore(self) -> None:
         tensors, about = load_tensors(self.run.state)
-        others = ("optimiser.", PREFIX)
-        weights = {n: t for n, t in tensors.items() if not n.startswith(others)}
         buffer = {n: t for n, t in tensors.items() if n.startswith(PREFIX)}
         self._waiting = (buffer, about["waiting"])
-        load_state(self.model, weights, str(self.run.state), _FOREIGN)
-        restore_optimiser(self.learner.optimiser, tensors)
+        self.team.restore(self.run.state, (PREFIX,))
         self.step, self.seconds = about["step"], about["seconds"]
         self.draws.restore(about["draws"])
         self.crossings = {int(piece): total for piece, total in about["crossings"]}
@@ -212,6 +206,23 @@ class Trainer:
         save_tokenizer(self.tokenizer, self.run.model)
         save_model(self.model, self.run.model)
         write_report(self.run.folder)
+
+
+def train_on_ranks(folder: Path, recipe: Recipe, layout: Layout, command: str) -> RlRun | None:
+    """A run by every process of a job alike; the run, for the leader to tell of."""
+    ranks = Ranks.join(layout)
+    try:
+        if not ranks.leads:
+            ranks.wait()
+            Team(recipe, load_model(model_folder(recipe.model)), ranks).follow()
+            return None
+        run = RlRun.create(folder, recipe, command)
+        with run.locked():
+            ranks.wait()
+            Trainer(run, ranks).train()
+        return run
+    finally:
+        ranks.leave()
 
 
 def batch_figures(batch: Batch, version: int) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from torch.optim import Optimizer
 
 from speciale.errors import CheckpointError
 from speciale.files import atomic
+from speciale.model.parts import place
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
@@ -70,11 +72,22 @@ def optimiser_tensors(optimiser: Optimizer) -> dict[str, Tensor]:
     }
 
 
-def restore_optimiser(optimiser: Optimizer, tensors: dict[str, Tensor]) -> None:
-    state: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in tensors.items():
-        if name.startswith("optimiser."):
-            _, number, what = name.split(".", 2)
-            state.setdefault(int(number), {})[what] = tensor
-    whole = optimiser.state_dict()
-    optimiser.load_state_dict({**whole, "state": state})
+def restore_optimiser(optimiser: Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Fills an AdamW from whole tensors by name, others than its own aside; where its parameters
+    are cut among ranks, this rank's part."""
+    make_state(optimiser, tensors)
+    for name, target in optimiser_tensors(optimiser).items():
+        place(target, tensors[name])
+
+
+def make_state(optimiser: Optimizer, names: Iterable[str]) -> None:
+    """Gives AdamW, empty, the state whose tensors have these names."""
+    numbers = {int(name.split(".")[1]) for name in names if name.startswith("optimiser.")}
+    parameters = [p for group in optimiser.param_groups for p in group["params"]]
+    for number in numbers:
+        parameter = parameters[number]
+        optimiser.state[parameter] = {
+            "step": torch.zeros((), device=parameter.device),
+            "exp_avg": torch.zeros_like(parameter),
+            "exp_avg_sq": torch.zeros_like(parameter),
+        }

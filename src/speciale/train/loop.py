@@ -101,6 +101,7 @@ def run_stage(
     tokens_per_step = settings.batch_size * plan.context
     uses_mtp = plan.indexer_only or settings.mtp_weight > 0
     flops = training_flops(config, plan.name, plan.context, uses_mtp)
+    peak = peak_gflops * 1e9 * ranks.world
 
     start = last_save = last_log = time.monotonic()
     load_sum: list[Tensor] = []
@@ -128,7 +129,7 @@ def run_stage(
             if done % _LOG_EVERY == 0 or done == settings.steps:
                 steps = (done - 1) % _LOG_EVERY + 1 if done > first + _LOG_EVERY else done - first
                 rate = steps * tokens_per_step / max(now - last_log, 1e-9)
-                mfu = rate * flops / (peak_gflops * 1e9)
+                mfu = rate * flops / peak
                 last_log = now
                 log(
                     kind="train",
@@ -146,7 +147,8 @@ def run_stage(
                 load_sum = []
                 text = f"{_words(parts)} · {rate:,.0f} tok/s · MFU {mfu:.0%}"
                 progress.advance(done - progress.done, text)
-            saves = now - last_save > _CHECKPOINT_EVERY and done < settings.steps
+            late = ranks.as_leader(now - last_save > _CHECKPOINT_EVERY)
+            saves = late and done < settings.steps
             if saves or done == settings.steps:
                 _check_finite(plan, done, {"the largest weight": ranks.largest(_largest(model))})
             if done % plan.valid_every == 0 or done == settings.steps:
@@ -164,7 +166,7 @@ def run_stage(
         tokens=tokens,
         steps=settings.steps,
         flops=tokens * flops,
-        mfu=tokens * flops / seconds / (peak_gflops * 1e9),
+        mfu=tokens * flops / seconds / peak,
         peak_memory_mb=peak_memory_mb(),
     )
     weights = whole_state(model)

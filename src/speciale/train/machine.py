@@ -11,6 +11,8 @@ import torch
 
 import speciale
 
+_CPU = torch.device("cpu")
+
 
 def machine_facts(command: str) -> dict[str, Any]:
     """What every run notes of where and how it was started."""
@@ -36,13 +38,18 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def measure_peak_gflops(size: int = 2048, seconds: float = 1.0) -> float:
-    """This machine's float32 matmul peak: the best of repeated size^3 products, in GFLOP/s."""
-    a, b = torch.randn(size, size), torch.randn(size, size)
+def measure_peak_gflops(device: torch.device = _CPU, seconds: float = 1.0) -> float:
+    """The matmul peak of this machine, in float32, or of a GPU, in bfloat16, in GFLOP/s: the best
+    of repeated products."""
+    gpu = device.type == "cuda"
+    size, dtype = (8192, torch.bfloat16) if gpu else (2048, torch.float32)
+    a, b = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
     best, end = float("inf"), time.perf_counter() + seconds
     while time.perf_counter() < end:
         start = time.perf_counter()
         a @ b
+        if gpu:
+            torch.cuda.synchronize(device)
         best = min(best, time.perf_counter() - start)
     return 2 * size**3 / best / 1e9
 

@@ -41,7 +41,9 @@ class Batch:
         return targets
 
     def to(self, device: torch.device) -> Batch:
-        moved = (None if x is None else x.to(device) for x in (self.ids, self.documents, self.learn))
+        moved = (
+            None if x is None else x.to(device) for x in (self.ids, self.documents, self.learn)
+        )
         return Batch(*moved)
 
     def share(self, rows: slice = slice(None), chunk: Chunk | None = None) -> Share:

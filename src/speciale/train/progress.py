@@ -56,9 +56,7 @@ class Task:
 
 
 @contextmanager
-def task(
-    label: str, total: int | None = None, done: int = 0, shown: bool = True
-) -> Iterator[Task]:
+def task(label: str, total: int | None = None, done: int = 0, shown: bool = True) -> Iterator[Task]:
     """Shows the work of the block; `total` in steps, of which `done` were done before."""
     if not shown:
         yield Task(label, total, done, Progress(disable=True))

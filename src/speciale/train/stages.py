@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import torch
 
@@ -22,10 +23,10 @@ from speciale.train.loop import FOREIGN, StagePlan, run_stage
 from speciale.train.machine import measure_peak_gflops
 from speciale.train.objective import Batch, Losses, Share, language_losses, token_loss, warmup_loss
 from speciale.train.packing import PackedTokens
-from speciale.train.parallel.ranks import Ranks
+from speciale.train.parallel.ranks import Layout, Ranks
 from speciale.train.prepare import prepare
 from speciale.train.progress import task
-from speciale.train.recipe import STAGES, StageName
+from speciale.train.recipe import STAGES, Recipe, StageName
 from speciale.train.run import Run
 
 
@@ -37,10 +38,30 @@ def train_stage(run: Run, stage: StageName, ranks: Ranks = Ranks()) -> None:  # 
             prepare(run)
             with task("measure matmul peak"):
                 # the best so far: a machine that was busy at one moment must not flatter MFU
-                peak = max(run.facts().get("peak_gflops", 0.0), measure_peak_gflops())
+                peak = max(run.facts().get("peak_gflops", 0.0), measure_peak_gflops(ranks.device))
                 run.add_facts(peak_gflops=peak)
         ranks.wait()
         run_stage(run, run.config, _plan(run, stage), run.facts()["peak_gflops"], ranks)
+
+
+def train_on_ranks(
+    folder: Path, recipe: Recipe, stage: StageName, layout: Layout, command: str
+) -> Path | None:
+    """`train_stage` in a run's folder, by every process of a job alike; the stage's weights, for
+    the leader to tell of."""
+    ranks = Ranks.join(layout)
+    try:
+        if ranks.leads:
+            run = Run.create(folder, recipe, command)
+            with run.locked():
+                ranks.wait()
+                train_stage(run, stage, ranks)
+            return run.finished(stage)
+        ranks.wait()
+        train_stage(Run(folder, recipe), stage, ranks)
+        return None
+    finally:
+        ranks.leave()
 
 
 def stage_model(run: Run, stage: StageName) -> Transformer:
@@ -137,13 +158,15 @@ def _chat_batches(run: Run) -> Callable[[int], Batch]:
     return lambda step: rows.batch(step, size, seed)
 
 
-def _valid_batches(run: Run, size: int = 8) -> list[torch.Tensor]:
+def _valid_batches(run: Run, model: Transformer, size: int = 8) -> list[torch.Tensor]:
+    """On the model's device."""
     tokens = PackedTokens(run.data / "valid.tokens")
     count = run.recipe.evaluation.valid_sequences
     batches = range(max(1, count // size))
     size = min(size, count)
     context = run.recipe.data.context
-    return [torch.from_numpy(tokens.batch(n, size, context, seed=0)) for n in batches]
+    device = next(model.parameters()).device
+    return [torch.from_numpy(tokens.batch(n, size, context, seed=0)).to(device) for n in batches]
 
 
 @torch.no_grad()
@@ -151,7 +174,7 @@ def valid_loss(run: Run, model: Transformer, attention: Attention) -> float:
     """Mean next-token loss in nats on the run's held-out text."""
     losses = [
         token_loss(model, model.hidden(ids[:, :-1], attention=attention), ids[:, 1:]).item()
-        for ids in _valid_batches(run)
+        for ids in _valid_batches(run, model)
     ]
     return sum(losses) / len(losses)
 
@@ -160,5 +183,5 @@ def valid_loss(run: Run, model: Transformer, attention: Attention) -> float:
 def recall(run: Run, model: Transformer) -> list[float]:
     """Indexer recall per layer on held-out text, against the dense attention's true top-k."""
     trace = Trace(partial(indexer_recall, topk=run.config.index_topk))
-    model.hidden(_valid_batches(run)[0][:, :-1], attention="dense", trace=trace)
+    model.hidden(_valid_batches(run, model)[0][:, :-1], attention="dense", trace=trace)
     return trace.measured

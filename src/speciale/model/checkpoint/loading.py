@@ -18,7 +18,6 @@ from speciale.model.checkpoint.weights import Weights
 from speciale.model.parts import held, place
 from speciale.model.transformer import Transformer
 
-
 _ADVICE = "copy the weights and config.json again from one place"
 
 

@@ -1,4 +1,4 @@
-"""Writing an HF-layout folder: `config.json`, then shards and their index, each file whole or absent.
+"""Writing an HF-layout folder: shards, their index, `config.json`; each file whole or absent.
 
 released: every expert's matrices one by one, layer `num_hidden_layers` is the MTP layer with copies
 of embedding and head (as in deepseek-ai/DeepSeek-V3.2); packed: as transformers 5 holds them,

@@ -11,7 +11,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import torch
 import torch.distributed.checkpoint as dcp
 from torch import Tensor
 from torch.optim import Optimizer
@@ -19,7 +18,7 @@ from torch.optim import Optimizer
 from speciale.errors import CheckpointError
 from speciale.files import write_atomic
 from speciale.model import Transformer
-from speciale.train.checkpointing import optimiser_tensors
+from speciale.train.checkpointing import make_state, optimiser_tensors
 from speciale.train.parallel.ranks import Ranks
 
 _ABOUT = "about.json"
@@ -28,7 +27,7 @@ _ABOUT = "about.json"
 def save_sharded(
     partial: Path, model: Transformer, optimiser: Optimizer, about: dict[str, Any], ranks: Ranks
 ) -> None:
-    """Writes model, optimiser and `about` (with its "step") beside `partial`, whole or not at all."""
+    """Writes model, optimiser and `about`, with its "step", beside `partial`: whole or not."""
     folder = partial.with_suffix(f"-{about['step']:08d}")
     if ranks.leads:
         shutil.rmtree(folder, ignore_errors=True)  # what a killed job left
@@ -52,9 +51,9 @@ def load_sharded(
     folder: Path, model: Transformer, optimiser: Optimizer, ranks: Ranks
 ) -> dict[str, Any]:
     """Fills model and optimiser, on as many ranks as there are; returns what was told about it."""
-    _make_state(optimiser)
-    state = _state(model, optimiser)
     try:
+        make_state(optimiser, dcp.FileSystemReader(folder).read_metadata().state_dict_metadata)
+        state = _state(model, optimiser)
         dcp.load(state, checkpoint_id=folder, no_dist=ranks.world == 1)
         return json.loads((folder / _ABOUT).read_text())
     except Exception as error:  # torch raises several kinds, its own CheckpointException among them
@@ -76,14 +75,3 @@ def _folders(partial: Path) -> list[Path]:
 def _state(model: Transformer, optimiser: Optimizer) -> dict[str, Tensor]:
     """All tensors by name; in place, so that loading fills them."""
     return {**model.state_dict(), **optimiser_tensors(optimiser)}
-
-
-def _make_state(optimiser: Optimizer) -> None:
-    """Gives AdamW the state that its first step would make."""
-    for group in optimiser.param_groups:
-        for parameter in group["params"]:
-            optimiser.state[parameter] = {
-                "step": torch.zeros((), device=parameter.device),
-                "exp_avg": torch.zeros_like(parameter),
-                "exp_avg_sq": torch.zeros_like(parameter),
-            }

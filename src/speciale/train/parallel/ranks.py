@@ -10,6 +10,7 @@ import os
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -20,6 +21,9 @@ from speciale.errors import ConfigError
 from speciale.model.config import ModelConfig
 from speciale.train.objective import Batch, Share
 from speciale.train.parallel.sequence import SequenceChunk
+
+
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -39,28 +43,33 @@ class Ranks:
     layout: Layout = Layout()
     rank: int = 0
     world: int = 1
-    device: torch.device = torch.device("cpu")
+    device: torch.device = CPU
 
     @classmethod
     def join(cls, layout: Layout) -> Ranks:
-        """Joins the job that torchrun started, if it did; ConfigError where the sizes do not fit."""
+        """Joins the job that torchrun started, if it did. ConfigError where sizes do not fit."""
         world = int(os.environ.get("WORLD_SIZE", "1"))
-        for size, name in ((layout.context, "context"), (layout.experts, "experts")):
+        for size, name in ((layout.context, "context"), (layout.experts, "expert")):
             if world % size:
                 raise ConfigError(
                     f"--{name}-ranks {size} does not divide the {world} processes of this job: "
                     f"start a multiple of {size} (torchrun --nproc-per-node) or change it"
                 )
+        if layout.fp8 and not torch.cuda.is_available():
+            raise ConfigError("--fp8 needs GPUs that multiply FP8 (H100 and later): leave it out")
         if world == 1:
+            if layout.recompute or layout.fp8:
+                raise ConfigError("--recompute and --fp8 are for jobs that torchrun starts")
             return cls(layout)
         cuda = torch.cuda.is_available()
         local = int(os.environ["LOCAL_RANK"])
-        device = torch.device("cuda", local) if cuda else torch.device("cpu")
+        device = torch.device("cuda", local) if cuda else CPU
         if cuda:
             torch.cuda.set_device(device)
         if not dist.is_initialized():
             backend = "cpu:gloo,cuda:nccl" if cuda else "gloo"
-            dist.init_process_group(backend, timeout=timedelta(minutes=30))
+            # Long: in RL the others wait for the leader's rollouts. torchrun sees who died.
+            dist.init_process_group(backend, timeout=timedelta(hours=12))
         return cls(layout, dist.get_rank(), world, device)
 
     @property
@@ -78,7 +87,7 @@ class Ranks:
         checks = [
             (batch_size, self.data, "batch_size", "the processes"),
             (context, self.layout.context, "the training context", "--context-ranks"),
-            (config.n_routed_experts, experts, "n_routed_experts", "--experts-ranks"),
+            (config.n_routed_experts, experts, "n_routed_experts", "--expert-ranks"),
         ]
         if experts > 1:  # each expert's rows are then cut by FSDP
             for key in ("moe_intermediate_size", "hidden_size"):
@@ -134,6 +143,41 @@ class Ranks:
             dist.all_reduce(value, dist.ReduceOp.MAX)
         return float(value)
 
+    def collect(self, own: Any) -> list[Any]:
+        """What each rank has, in the order of ranks."""
+        if self.world == 1:
+            return [own]
+        found: list[Any] = [None] * self.world
+        dist.all_gather_object(found, own)
+        return found
+
+    def tell(self, message: Any = None) -> Any:
+        """What the leader says, on every rank."""
+        if self.world == 1:
+            return message
+        said = [message]
+        dist.broadcast_object_list(said, 0)
+        return said[0]
+
+    def deal(self, rows: list[tuple]) -> list[tuple]:
+        """This rank's share of rows, whose last member says that they count. All ranks get as many:
+        where there are too few, the first row again, which does not count."""
+        padded = rows + [(*rows[0][:-1], False)] * (-len(rows) % self.world)
+        return padded[self.rank :: self.world]
+
+    def as_leader(self, choice: bool) -> bool:
+        """What the leader chose: clocks of ranks differ, and all must do the same."""
+        if self.world == 1:
+            return choice
+        told = torch.tensor([float(choice)], device=self.device)
+        dist.broadcast(told, 0)
+        return bool(told)
+
     def wait(self) -> None:
         if self.world > 1:
             dist.barrier()
+
+    def leave(self) -> None:
+        """Ends this process's part in the job."""
+        if self.world > 1:
+            dist.destroy_process_group()

@@ -8,9 +8,11 @@ and not averaged.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
+from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.distributed.fsdp import (
     FSDPModule,
     MixedPrecisionPolicy,
@@ -18,18 +20,23 @@ from torch.distributed.fsdp import (
     register_fsdp_forward_method,
 )
 from torch.distributed.tensor import DTensor, Shard
+from torch.utils.checkpoint import checkpoint
 
+from speciale.errors import ConfigError
 from speciale.model import ModelConfig, Transformer
+from speciale.model.checkpoint import load_state
 from speciale.model.moe import Experts, Moe
+from speciale.model.parts import held
 from speciale.train.parallel.experts import AllToAll
 from speciale.train.parallel.ranks import Ranks
-
 
 # Nobody changes in place what the experts return.
 warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view tensor")
 
 
-def sharded(config: ModelConfig, ranks: Ranks, trained=lambda _name: True) -> Transformer:
+def sharded(
+    config: ModelConfig, ranks: Ranks, trained: Callable[[str], bool] = lambda _name: True
+) -> Transformer:
     """A model that holds this rank's part of each parameter, empty; `place` fills it.
 
     trained: whether the parameter of a name gets gradients. On GPUs blocks compute in bfloat16
@@ -42,7 +49,12 @@ def sharded(config: ModelConfig, ranks: Ranks, trained=lambda _name: True) -> Tr
     half = torch.bfloat16 if ranks.device.type == "cuda" else None
     # Inputs are not cast: ids are no floats, and what follows is as the embedding is.
     policy = MixedPrecisionPolicy(half, reduce_dtype=torch.float32, cast_forward_inputs=False)
+    if ranks.layout.fp8:
+        _multiply_in_fp8(model)
     for block in model.layers:
+        if ranks.layout.recompute:
+            # An attribute of its own, so that the names of the weights stay.
+            block.forward = partial(checkpoint, block.forward, use_reentrant=False)
         if isinstance(block.mlp, Moe):
             _share_experts(block.mlp.experts, ranks)
             fully_shard(
@@ -67,6 +79,18 @@ def sharded(config: ModelConfig, ranks: Ranks, trained=lambda _name: True) -> Tr
     return model
 
 
+def copy_of(model: Transformer, ranks: Ranks, trained: Callable[[str], bool]) -> Transformer:
+    """A second model with the same weights; on many ranks each holds its part."""
+    if ranks.world > 1:
+        copy = sharded(model.config, ranks, trained)
+    else:
+        copy = Transformer(model.config)
+        for name, parameter in copy.named_parameters():
+            parameter.requires_grad_(trained(name))
+    load_state(copy, model.state_dict(), "the model to copy")
+    return copy
+
+
 def _share_experts(experts: Experts, ranks: Ranks) -> None:
     """Leaves this rank its E / ranks experts."""
     count = ranks.layout.experts
@@ -80,11 +104,30 @@ def _share_experts(experts: Experts, ranks: Ranks) -> None:
     experts.dispatch = AllToAll(mesh.get_group())
 
 
+def _multiply_in_fp8(model: Transformer) -> None:
+    """Linear layers of blocks in FP8, scales a row, by torchao (V3 report, 3.3, has finer ones).
+
+    Router, head and what the indexer's weights come from stay as they are.
+    """
+    try:
+        from torchao.float8 import Float8LinearConfig, convert_to_float8_training
+    except ImportError:
+        raise ConfigError("--fp8 needs torchao: pip install torchao") from None
+
+    def wanted(module: nn.Module, name: str) -> bool:
+        sides = (module.in_features, module.out_features)
+        kept = ("lm_head", "weights_proj", "eh_proj")
+        return all(side % 16 == 0 for side in sides) and not name.endswith(kept)
+
+    config = Float8LinearConfig.from_recipe_name("rowwise")
+    convert_to_float8_training(model, config=config, module_filter_fn=wanted)
+
+
 def clip_gradients(parameters: list[nn.Parameter], limit: float, ranks: Ranks) -> float:
     """Scales the gradients to a norm of at most `limit`, over all ranks; returns what it was."""
     if ranks.world == 1:
         return float(nn.utils.clip_grad_norm_(parameters, limit))
-    grads = [_own(p.grad) for p in parameters if p.grad is not None]
+    grads = [held(p.grad)[0] for p in parameters if p.grad is not None]
     squares = torch.zeros((), device=ranks.device)
     for grad in grads:
         squares += grad.square().sum()
@@ -95,7 +138,3 @@ def clip_gradients(parameters: list[nn.Parameter], limit: float, ranks: Ranks) -
         for grad in grads:
             grad.mul_(scale)
     return norm
-
-
-def _own(tensor: Tensor) -> Tensor:
-    return tensor.to_local() if isinstance(tensor, DTensor) else tensor

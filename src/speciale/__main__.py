@@ -1,0 +1,5 @@
+"""`python -m speciale` is `speciale`; torchrun starts it so."""
+
+from speciale.cli import main
+
+main()

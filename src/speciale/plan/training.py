@@ -1,0 +1,254 @@
+"""Memory and traffic of a rank in training, from the shapes alone: what train/parallel does.
+
+FSDP2 cuts every parameter over all ranks, experts over those that hold the same ones; context ranks
+share each sequence. Byte counts are of one rank and one step; tests hold them against what small
+jobs really keep and send.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from speciale.errors import ConfigError
+from speciale.model.checkpoint.pieces import Piece, pieces_of
+from speciale.model.config import ModelConfig
+from speciale.plan.hardware import Hardware
+from speciale.train.flops import training_flops
+from speciale.train.parallel.ranks import Layout
+from speciale.train.recipe import StageName
+
+MASTER = 4 + 4 + 8  # bytes a parameter: float32, its gradient, AdamW's two moments
+
+
+@dataclass(frozen=True)
+class Job:
+    config: ModelConfig
+    stage: StageName
+    batch_size: int  # sequences a step
+    context: int  # tokens of each
+    ranks: int
+    layout: Layout
+    value_bytes: int = 2  # of weights and activations while they compute: bfloat16; 4 on a CPU
+    mtp: bool = True
+
+    def __post_init__(self) -> None:
+        for size, name in (
+            (self.layout.context, "--context-ranks"), (self.layout.experts, "--expert-ranks"),
+        ):  # fmt: skip
+            if self.ranks % size:
+                raise ConfigError(
+                    f"{name} {size} does not divide the {self.ranks} GPUs: change one"
+                )
+        if self.batch_size % (self.ranks // self.layout.context):
+            raise ConfigError(
+                f"{self.batch_size} sequences a step cannot be shared by {self.ranks} GPUs in "
+                f"groups of {self.layout.context}: raise --context-ranks or the batch size"
+            )
+
+    @property
+    def rows(self) -> int:
+        """Sequences that a rank works on."""
+        return self.batch_size * self.layout.context // self.ranks
+
+    @property
+    def tokens(self) -> int:
+        """Of a rank, a step."""
+        return self.rows * self.context // self.layout.context
+
+    @property
+    def blocks(self) -> int:
+        return self.config.num_hidden_layers + self.uses_mtp
+
+    @property
+    def uses_mtp(self) -> bool:
+        return self.mtp and self.config.num_nextn_predict_layers > 0
+
+    @property
+    def moe_blocks(self) -> int:
+        return self.blocks - self.config.first_k_dense_replace
+
+    @property
+    def learns_index(self) -> bool:
+        return self.stage != "pretrain"
+
+    @property
+    def selects(self) -> bool:
+        return self.stage in ("sparse", "sft") and self.context > self.config.index_topk
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Counts; buffers are left out."""
+
+    experts: int  # of routed experts
+    others: int
+    twice: int  # of the others: embedding and head, which the MTP layer uses again
+    largest_block: int  # of a block, without its routed experts
+    block_experts: int  # of a block's routed experts
+
+    @classmethod
+    def of(cls, config: ModelConfig) -> Parameters:
+        experts = others = 0
+        blocks: dict[int, int] = {}
+        for piece in pieces_of(config).values():
+            if piece.copy or piece.name.endswith("e_score_correction_bias"):
+                continue
+            size = _size(piece)
+            if piece.expert is not None:
+                experts += size
+                continue
+            others += size
+            if piece.layer is not None:
+                blocks[piece.layer] = blocks.get(piece.layer, 0) + size
+        moe = config.num_hidden_layers - config.first_k_dense_replace
+        moe += config.num_nextn_predict_layers
+        twice = 2 * config.vocab_size * config.hidden_size
+        return cls(experts, others, twice, max(blocks.values()), experts // max(1, moe))
+
+    @property
+    def total(self) -> int:
+        return self.experts + self.others
+
+
+def _size(piece: Piece) -> int:
+    size = 1
+    for side in piece.shape:
+        size *= side
+    return size
+
+
+def state_bytes(job: Job, parameters: Parameters) -> float:
+    """Masters, gradients and AdamW's moments of a rank."""
+    if job.stage == "warmup":  # indexers alone have gradients and moments
+        trained = _indexer(job.config) * job.blocks
+        return (4 * parameters.total + (MASTER - 4) * trained) / job.ranks
+    return MASTER * parameters.total / job.ranks
+
+
+def gathered_bytes(job: Job, parameters: Parameters) -> float:
+    """Weights and gradients of two whole blocks, the one that runs and the one that comes."""
+    held = parameters.largest_block + parameters.block_experts / job.layout.experts
+    return 2 * held * job.value_bytes + held * 4
+
+
+def kept_bytes(job: Job) -> float:
+    """Activations that a rank keeps for the backward pass."""
+    per_token = (job.blocks * _kept_of_block(job)) + _kept_of_ends(job)
+    return per_token * job.tokens
+
+
+def _kept_of_block(job: Job) -> float:
+    """Bytes a token that a block keeps: its input alone where the rest is recomputed."""
+    if job.layout.recompute:
+        return job.config.hidden_size * job.value_bytes
+    return block_bytes(job)
+
+
+def block_bytes(job: Job) -> float:
+    """Bytes a token of all that a block's backward pass reads, mean over dense and MoE blocks."""
+    c, b = job.config, job.value_bytes
+    heads, dqk, dv = c.num_attention_heads, c.qk_head_dim, c.v_head_dim
+    whole = job.layout.context  # keys and values of the whole sequence, by each rank
+    attention = (
+        2 * c.hidden_size  # input and its norm
+        + 2 * c.q_lora_rank
+        + heads * dqk  # queries
+        + whole * (heads * (dqk + dv) + 2 * c.kv_lora_rank + c.qk_rope_head_dim)
+        + heads * dv  # what the output projection reads
+    )
+    index = (
+        c.index_n_heads * (2 * c.index_head_dim + 1) + 2 * whole * c.index_head_dim
+        if job.learns_index
+        else 0
+    )
+    mask = job.context if job.selects else 0  # one byte a key
+    norm = 2 * c.hidden_size
+    shared = 4 * c.moe_intermediate_size * c.n_shared_experts
+    chosen = c.num_experts_per_tok * (2 * c.hidden_size + 4 * c.moe_intermediate_size)
+    moe = shared + chosen + 3 * c.n_routed_experts
+    dense = 4 * c.intermediate_size
+    share = job.moe_blocks / job.blocks
+    return b * (attention + norm + share * moe + (1 - share) * dense) + 4 * index + mask
+
+
+def _kept_of_ends(job: Job) -> float:
+    """Bytes a token of head and final norm: float32 logits and their softmax."""
+    heads = 1 + job.uses_mtp
+    c = job.config
+    if job.stage == "warmup":
+        return 0.0
+    return heads * (c.vocab_size * (4 + job.value_bytes) + 2 * c.hidden_size * job.value_bytes)
+
+
+def _indexer(config: ModelConfig) -> int:
+    """Parameters of one indexer."""
+    index = config.index_n_heads * config.index_head_dim
+    return (
+        config.q_lora_rank * index
+        + config.hidden_size * (config.index_head_dim + config.index_n_heads)
+        + 2 * config.index_head_dim
+    )
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """Bytes that a rank gets from others in a step."""
+
+    weights: float  # FSDP: gathered for the forward and again for the backward pass
+    gradients: float
+    experts: float  # tokens to experts and back
+    sequence: float  # latents and index keys of the rest of the sequence
+
+    @property
+    def total(self) -> float:
+        return self.weights + self.gradients + self.experts + self.sequence
+
+
+def traffic(job: Job, parameters: Parameters) -> Traffic:
+    c, b, layout = job.config, job.value_bytes, job.layout
+    copies = job.ranks // layout.experts
+    apart, among = _leaves(job.ranks), _leaves(copies)
+    others, experts = parameters.others, parameters.experts / layout.experts
+    again = parameters.twice if job.uses_mtp else 0
+    weights = 2 * b * ((others + again) * apart + experts * among)
+    trained = 1.0
+    if job.stage == "warmup":
+        trained = _indexer(c) * job.blocks / parameters.total
+        weights /= 2  # nothing but the indexers has a backward pass
+    gradients = 4 * trained * ((others + again) * apart + experts * among)
+    passes = 2 if job.stage == "warmup" else 4 + 2 * layout.recompute  # there and back, each way
+    tokens = job.tokens * c.num_experts_per_tok * c.hidden_size * b
+    travelling = job.moe_blocks * passes * tokens * _leaves(layout.experts)
+    latents = (c.kv_lora_rank + c.qk_rope_head_dim) * (2 + layout.recompute)
+    keys = c.index_head_dim * (2 + layout.recompute) if job.learns_index else 0
+    rows = job.rows * job.context * _leaves(layout.context)
+    return Traffic(weights, gradients, travelling, job.blocks * rows * b * (latents + keys))
+
+
+def _leaves(ranks: int) -> float:
+    """The share of what a group exchanges that comes from another rank."""
+    return (ranks - 1) / ranks
+
+
+@dataclass(frozen=True)
+class StepTime:
+    """Seconds of a step, and what they are made of."""
+
+    compute: float
+    sharding: float  # weights and gradients, beside the compute
+    exposed: float  # experts and sequence, which compute waits for
+
+    @property
+    def total(self) -> float:
+        return max(self.compute, self.sharding) + self.exposed
+
+
+def step_time(job: Job, hardware: Hardware, moved: Traffic) -> StepTime:
+    flops = training_flops(job.config, job.stage, job.context, job.uses_mtp)
+    if job.layout.recompute:
+        flops *= 4 / 3  # the forward pass once more
+    compute = flops * job.tokens / (hardware.tflops * 1e12 * hardware.efficiency)
+    sharding = (moved.weights + moved.gradients) / hardware.bandwidth(job.ranks)
+    exposed = moved.experts / hardware.bandwidth(job.layout.experts)
+    exposed += moved.sequence / hardware.bandwidth(job.layout.context)
+    return StepTime(compute, sharding, exposed)
