@@ -2,13 +2,13 @@
 
     python deploy/rl_on_ray.py rl-laptop --workers 2 --out runs/ray        # on this machine alone
     ray job submit --working-dir . -- python deploy/rl_on_ray.py cluster --workers 8 --gpus 8 \
-        --out /shared/runs/rl --set model=/shared/V3.2 --command "python -m sglang.launch_server \
-            --model-path {model} --host {host} --port {port} --tp 8 --api-key {key}" \
-        --trainer "torchrun --nproc-per-node 8 -m speciale" -- --expert-ranks 8 --recompute
+      --out /shared/rl --set model=/shared/V3.2 --trainer "torchrun --nproc-per-node 8 -m speciale"
 
-Ray places the workers, one `speciale rl-worker` each unless --command says another engine, and starts
-one again that ended, on the same node; the run goes on meanwhile and takes it back. What stands
-behind `--` goes to `speciale rl`. The same command goes on with a run that was stopped.
+Another engine: --command "python -m sglang.launch_server --model-path {model} --host {host} --port
+{port} --tp 8 --api-key {key}". What stands behind `--` goes to `speciale rl`: -- --expert-ranks 8
+
+Ray places the workers, one `speciale rl-worker` each, and starts one again that ended, on the same
+node; the run goes on meanwhile and takes it back. The same command goes on with a stopped run.
 """
 
 from __future__ import annotations

@@ -119,6 +119,9 @@ def train(
     expert_ranks: Annotated[
         int, typer.Option(min=1, help="Processes that hold the experts together.")
     ] = 1,
+    micro_batch: Annotated[
+        int | None, typer.Option(min=1, help="Rows that a process computes at once.")
+    ] = None,
     recompute: Annotated[
         bool, typer.Option("--recompute", help="Recompute activations instead of keeping them.")
     ] = False,
@@ -145,7 +148,7 @@ def train(
     from speciale.train.stages import train_on_ranks
 
     resolved = read_recipe(recipe, overrides)
-    layout = Layout(context_ranks, expert_ranks, recompute, fp8)
+    layout = Layout(context_ranks, expert_ranks, micro_batch, recompute, fp8)
     folder = _default_out(out, resolved.name)
     if finished := train_on_ranks(folder, resolved, stage.value, layout, _command()):
         print(f"finished: {finished}")

@@ -103,7 +103,7 @@ def test_the_first_layers_alone(checkpoint):
     assert len(part.layers) == 2 and part.mtp is None
     ids = torch.arange(20)[None]
     seen = []
-    hook = whole.layers[1].register_forward_hook(lambda _m, _i, out: seen.append(out))
+    hook = whole.layers[1].register_forward_hook(lambda _m, _i, out: seen.append(out[0]))
     whole(ids)
     hook.remove()
     assert torch.equal(part(ids), whole.lm_head(whole.norm(seen[0])))

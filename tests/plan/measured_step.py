@@ -85,13 +85,14 @@ def measure(layout: dict, stage: str) -> dict:
 
     def step() -> None:
         ids = torch.randint(0, 512, (ROWS, CONTEXT + 1), generator=torch.Generator().manual_seed(1))
-        share = ranks.share(Batch(ids))
-        if warmup:
-            losses = warmup_loss(model, share)
-        else:
-            dense = stage == "pretrain"
-            losses = language_losses(model, share, "dense" if dense else "sparse", 0.3, not dense)
-        losses.total.backward()
+        for share in ranks.shares(Batch(ids)):
+            if warmup:
+                losses = warmup_loss(model, share)
+            else:
+                dense = stage == "pretrain"
+                attention = "dense" if dense else "sparse"
+                losses = language_losses(model, share, attention, 0.3, not dense)
+            losses.total.backward()
         clip_gradients(trained, 1.0, ranks)
         optimiser.step()
         loads = [_load(chosen, config().n_routed_experts) for chosen in losses.routing]

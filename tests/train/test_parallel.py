@@ -22,7 +22,8 @@ LAYOUTS = {
         {},
         {"context": 2},
         {"experts": 2, "context": 2},
-        {"recompute": True, "experts": 2, "context": 2},
+        {"micro_batch": 4},
+        {"recompute": True, "experts": 2, "context": 2, "micro_batch": 5},
     ],
     4: [
         {},
@@ -89,7 +90,7 @@ def jobs_of(layouts: list[dict], stages=("sparse",)) -> list[dict]:
 
 
 def test_two_ranks_get_the_curves_of_one(alone, tmp_path):
-    jobs = jobs_of(LAYOUTS[2]) + jobs_of(LAYOUTS[2][2:3], ("pretrain", "warmup"))
+    jobs = jobs_of(LAYOUTS[2]) + jobs_of(LAYOUTS[2][-1:], ("pretrain", "warmup"))
     run_on_ranks(2, tmp_path, jobs)
     for job in jobs:
         assert_same(tmp_path / job["name"], alone / job["stage"])
@@ -112,6 +113,11 @@ def test_the_weights_at_the_end_are_those_of_one(alone, tmp_path):
     assert ours.keys() == theirs.keys()
     for name, tensor in theirs.items():
         assert torch.allclose(ours[name], tensor, atol=1e-5), name
+
+
+def test_one_process_may_go_in_micro_batches_too(alone, tmp_path):
+    train(tmp_path / "parts", {"micro_batch": 5}, "sparse", STEPS)
+    assert_same(tmp_path / "parts", alone / "sparse")
 
 
 def test_the_comparison_can_fail(alone, tmp_path):

@@ -11,10 +11,14 @@ def plan(
     recipe: Annotated[str, typer.Option(help="Built-in recipe or a TOML file.")] = "cluster",
     stage: Annotated[str, typer.Option(help="pretrain, warmup, sparse or sft.")] = "sparse",
     gpus: Annotated[int, typer.Option(min=1, help="GPUs of the job.")] = 512,
-    context_ranks: Annotated[int, typer.Option(min=1, help="GPUs that share each sequence.")] = 1,
+    context_ranks: Annotated[
+        int | None,
+        typer.Option(min=1, help="GPUs that share each sequence; else as fits."),
+    ] = None,
     expert_ranks: Annotated[
         int, typer.Option(min=1, help="GPUs that hold the experts together.")
     ] = 1,
+    micro_batch: Annotated[int, typer.Option(min=1, help="Rows that a GPU computes at once.")] = 1,
     recompute: Annotated[bool, typer.Option(help="Activations in the backward pass.")] = True,
     memory_gb: Annotated[float, typer.Option(help="Of a GPU.")] = 141.0,
     tflops: Annotated[float, typer.Option(help="Of a GPU, dense bfloat16.")] = 989.0,
@@ -32,9 +36,10 @@ def plan(
 
     \b
     Examples:
-      speciale plan --gpus 2048 --context-ranks 16 --expert-ranks 64
-      speciale plan --stage warmup --gpus 512 --context-ranks 32 --expert-ranks 32
-      speciale plan --recipe laptop --gpus 4 --no-recompute --memory-gb 24
+      speciale plan --recipe cluster --gpus 512        # in a layout that fits
+      speciale plan --gpus 2048 --context-ranks 64 --expert-ranks 64
+      speciale plan --stage warmup --gpus 512
+      speciale plan --recipe laptop --gpus 4 --context-ranks 1 --no-recompute --memory-gb 24
     """
     from speciale.plan.hardware import Hardware
     from speciale.plan.report import print_plan
@@ -45,5 +50,7 @@ def plan(
         gpus, memory_gb=memory_gb, tflops=tflops, efficiency=efficiency, link_gbs=link_gbs,
         network_gbs=network_gbs,
     )  # fmt: skip
-    layout = Layout(context_ranks, expert_ranks, recompute)
+    layout = None
+    if context_ranks is not None:
+        layout = Layout(context_ranks, expert_ranks, micro_batch, recompute)
     print_plan(read_recipe(recipe, overrides), stage, hardware, layout, serve_context)

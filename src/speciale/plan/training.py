@@ -30,6 +30,7 @@ class Job:
     layout: Layout
     value_bytes: int = 2  # of weights and activations while they compute: bfloat16; 4 on a CPU
     mtp: bool = True
+    fused: bool = True  # attention and norms, as on GPUs; PyTorch's own on CPUs keep more
 
     def __post_init__(self) -> None:
         for size, name in (
@@ -54,6 +55,14 @@ class Job:
     def tokens(self) -> int:
         """Of a rank, a step."""
         return self.rows * self.context // self.layout.context
+
+    @property
+    def micro_batches(self) -> int:
+        return -(-self.rows // (self.layout.micro_batch or self.rows))
+
+    @property
+    def tokens_at_once(self) -> float:
+        return self.tokens / self.micro_batches
 
     @property
     def blocks(self) -> int:
@@ -134,7 +143,7 @@ def gathered_bytes(job: Job, parameters: Parameters) -> float:
 def kept_bytes(job: Job) -> float:
     """Activations that a rank keeps for the backward pass."""
     per_token = (job.blocks * _kept_of_block(job)) + _kept_of_ends(job)
-    return per_token * job.tokens
+    return per_token * job.tokens_at_once
 
 
 def _kept_of_block(job: Job) -> float:
@@ -146,38 +155,42 @@ def _kept_of_block(job: Job) -> float:
 
 def block_bytes(job: Job) -> float:
     """Bytes a token of all that a block's backward pass reads, mean over dense and MoE blocks."""
-    c, b = job.config, job.value_bytes
+    c = job.config
     heads, dqk, dv = c.num_attention_heads, c.qk_head_dim, c.v_head_dim
-    whole = job.layout.context  # keys and values of the whole sequence, by each rank
+    latent = c.kv_lora_rank + c.qk_rope_head_dim
+    norm = 2 if job.fused else 3  # input, output, and what lies between
+    # Keys and values of the whole sequence, by every rank that has a chunk of it.
+    of_keys = heads * (dqk + c.qk_nope_head_dim + dv) + latent
     attention = (
-        2 * c.hidden_size  # input and its norm
-        + 2 * c.q_lora_rank
-        + heads * dqk  # queries
-        + whole * (heads * (dqk + dv) + 2 * c.kv_lora_rank + c.qk_rope_head_dim)
-        + heads * dv  # what the output projection reads
+        norm * (2 * c.hidden_size + c.q_lora_rank)
+        + heads * dqk
+        + latent
+        + (norm - 2) * c.kv_lora_rank
+        + job.layout.context * of_keys
+        + heads * dv * (2 if job.fused else 1)
+        + (0 if job.fused else heads * job.context)  # the attention's probabilities
     )
-    index = (
-        c.index_n_heads * (2 * c.index_head_dim + 1) + 2 * whole * c.index_head_dim
-        if job.learns_index
-        else 0
-    )
-    mask = job.context if job.selects else 0  # one byte a key
-    norm = 2 * c.hidden_size
+    # The indexer's gradients, which the KL takes at once, and what its key's norm keeps.
+    keys = (1 + job.layout.context) * c.index_head_dim
+    index = c.index_n_heads * (c.index_head_dim + 1) + keys if job.learns_index else 0
     shared = 4 * c.moe_intermediate_size * c.n_shared_experts
     chosen = c.num_experts_per_tok * (2 * c.hidden_size + 4 * c.moe_intermediate_size)
-    moe = shared + chosen + 3 * c.n_routed_experts
+    routing = c.n_routed_experts + 9 * c.num_experts_per_tok  # scores, weights, ids, orders
     dense = 4 * c.intermediate_size
     share = job.moe_blocks / job.blocks
-    return b * (attention + norm + share * moe + (1 - share) * dense) + 4 * index + mask
+    feeding = share * (shared + chosen + routing) + (1 - share) * dense
+    return job.value_bytes * (attention + feeding) + 4 * index
 
 
 def _kept_of_ends(job: Job) -> float:
-    """Bytes a token of head and final norm: float32 logits and their softmax."""
-    heads = 1 + job.uses_mtp
-    c = job.config
+    """Bytes a token of final norms, heads and what joins the MTP layer: float32 log-probs above
+    all, since the loss takes them at once."""
+    c, norm = job.config, 2 if job.fused else 3
     if job.stage == "warmup":
         return 0.0
-    return heads * (c.vocab_size * (4 + job.value_bytes) + 2 * c.hidden_size * job.value_bytes)
+    floats = norm + (2 * norm + 1 if job.uses_mtp else 0) + (norm if job.uses_mtp else 0)
+    heads = 1 + job.uses_mtp
+    return heads * 4 * c.vocab_size + floats * c.hidden_size * job.value_bytes
 
 
 def _indexer(config: ModelConfig) -> int:
@@ -210,12 +223,12 @@ def traffic(job: Job, parameters: Parameters) -> Traffic:
     apart, among = _leaves(job.ranks), _leaves(copies)
     others, experts = parameters.others, parameters.experts / layout.experts
     again = parameters.twice if job.uses_mtp else 0
-    weights = 2 * b * ((others + again) * apart + experts * among)
+    weights = 2 * b * ((others + again) * apart + experts * among) * job.micro_batches
     trained = 1.0
     if job.stage == "warmup":
         trained = _indexer(c) * job.blocks / parameters.total
         weights /= 2  # nothing but the indexers has a backward pass
-    gradients = 4 * trained * ((others + again) * apart + experts * among)
+    gradients = 4 * trained * (others * apart + experts * among) * job.micro_batches
     passes = 2 if job.stage == "warmup" else 4 + 2 * layout.recompute  # there and back, each way
     tokens = job.tokens * c.num_experts_per_tok * c.hidden_size * b
     travelling = job.moe_blocks * passes * tokens * _leaves(layout.experts)

@@ -107,18 +107,14 @@ def run_stage(
     load_sum: list[Tensor] = []
     with task(plan.name, settings.steps, first, shown=ranks.leads) as progress:
         for step in range(first, settings.steps):
-            losses = plan.losses(model, ranks.share(plan.batch(step)))
-            parts = ranks.sums(losses.parts)
+            parts, loads = _gradients(plan, model, plan.batch(step), ranks)
             _check_finite(plan, step + 1, parts)
-            losses.total.backward()
             norm = sum(clip_gradients(g, settings.gradient_clip, ranks) for g in groups)
             _check_finite(plan, step + 1, {"the gradient norm": norm})
             for group in optimiser.param_groups:
                 group["lr"] = learning_rate(settings, step)
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
-            loads = [_load(ids, config.n_routed_experts) for ids in losses.routing]
-            ranks.total(*loads)
             if not plan.indexer_only:
                 _rebalance(model, loads, settings.bias_speed)
             load_sum = [a + b for a, b in zip(load_sum, loads)] if load_sum else loads
@@ -175,6 +171,22 @@ def run_stage(
         run.partial(plan.name).unlink(missing_ok=True)
         forget_sharded(run.partial(plan.name))
     ranks.wait()
+
+
+def _gradients(
+    plan: StagePlan, model: Transformer, batch: Batch, ranks: Ranks
+) -> tuple[dict[str, float], list[Tensor]]:
+    """Adds up the gradients of a batch; its losses, and by layer the tokens of each expert [E]."""
+    parts: dict[str, float] = {}
+    loads: list[Tensor] = []
+    for share in ranks.shares(batch):
+        losses = plan.losses(model, share)
+        losses.total.backward()
+        parts = {key: parts.get(key, 0.0) + value for key, value in losses.parts.items()}
+        own = [_load(ids, model.config.n_routed_experts) for ids in losses.routing]
+        loads = [a + b for a, b in zip(loads, own)] if loads else own
+    ranks.total(*loads)
+    return ranks.sums(parts), loads
 
 
 def _nothing(**_record: Any) -> None:

@@ -7,6 +7,7 @@ experts together. A process that torchrun did not start is a world of one.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
@@ -22,7 +23,6 @@ from speciale.model.config import ModelConfig
 from speciale.train.objective import Batch, Share
 from speciale.train.parallel.sequence import SequenceChunk
 
-
 CPU = torch.device("cpu")
 
 
@@ -32,6 +32,7 @@ class Layout:
 
     context: int = 1  # ranks that share each sequence
     experts: int = 1  # ranks that hold the experts together
+    micro_batch: int | None = None  # rows that a rank computes at once; None: all of its own
     recompute: bool = False  # activations in the backward pass, instead of keeping them
     fp8: bool = False  # matmuls of linear layers by torchao, on GPUs that have FP8
 
@@ -114,17 +115,18 @@ class Ranks:
         shape = (self.world // self.layout.experts, self.layout.experts)
         return init_device_mesh(self.device.type, shape, mesh_dim_names=("copies", "experts"))
 
-    def share(self, batch: Batch) -> Share:
-        """This rank's rows and chunk of a batch that every rank has."""
-        if self.world == 1:
-            return batch.share()
+    def shares(self, batch: Batch) -> Iterator[Share]:
+        """This rank's rows and chunk of a batch that every rank has, a micro-batch at a time."""
         rows = len(batch.ids) // self.data
-        own = self.rank // self.layout.context
+        first = rows * (self.rank // self.layout.context)
         chunk = None
         if self.layout.context > 1:
             group = self.sequences["context"].get_group()
             chunk = SequenceChunk.of(batch.ids.shape[1] - 1, group)
-        return batch.to(self.device).share(slice(own * rows, (own + 1) * rows), chunk)
+        batch = batch.to(self.device)
+        at_once = self.layout.micro_batch or rows
+        for start in range(first, first + rows, at_once):
+            yield batch.share(slice(start, min(start + at_once, first + rows)), chunk)
 
     def total(self, *tensors: Tensor) -> None:
         """Adds each tensor up over all ranks, in place."""
