@@ -5,7 +5,7 @@ torchrun --nproc-per-node 4 staged.py OUT JOBS    # JOBS: a JSON list of argumen
 
 import json
 import sys
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
@@ -44,7 +44,7 @@ class Folder:
 
 
 def config():
-    """Weights so large that near ties of experts and tokens, which rounding decides, are rare."""
+    """Weights so large that indexers and routers choose clearly."""
     return tiny_config(num_nextn_predict_layers=1, index_topk=12, initializer_range=0.2)
 
 
@@ -69,11 +69,25 @@ def valid(model) -> dict[str, float]:
     return {"hidden": float(model.hidden(batch(0).ids[:1, :-1]).abs().mean())}
 
 
+@contextmanager
+def precision(dtype: torch.dtype):
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
 def train(
     folder: Path, layout: dict, stage: str = "sparse", steps: int = 12, stop: int | None = None,
-    bias_speed: float = 0.01,
+    bias_speed: float = 0.01, single: bool = False,
 ) -> None:  # fmt: skip
-    """Runs a stage, or what is left of it; `stop`: no further than this step, with a checkpoint."""
+    """Runs a stage, or what is left of it; `stop`: no further than this step, with a checkpoint.
+
+    In float64 unless told: where two scores of experts or tokens are equal but for the rounding of
+    float32, ranks may choose otherwise than one process does, and all later losses differ.
+    """
     ranks = Ranks.join(Layout(**layout))
 
     def losses(model, share):
@@ -95,7 +109,7 @@ def train(
         valid, 5, stage == "warmup",
     )  # fmt: skip
     loop._LOG_EVERY, loop._CHECKPOINT_EVERY = 1, 0.0 if stop else 1e9
-    with suppress(Stopped):
+    with suppress(Stopped), precision(torch.float32 if single else torch.float64):
         run_stage(Folder(folder), config(), plan, 1.0, ranks)
     ranks.wait()
 

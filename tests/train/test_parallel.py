@@ -104,6 +104,13 @@ def test_four_ranks_get_the_curves_of_one_in_every_layout(alone, tmp_path):
         assert_same(tmp_path / job["name"], alone / job["stage"])
 
 
+def test_float32_too(tmp_path):
+    train(tmp_path / "alone", {}, "pretrain", STEPS, single=True)
+    job = {"name": "ranks", "layout": {"experts": 2}, "stage": "pretrain", "steps": STEPS}
+    run_on_ranks(2, tmp_path, [{**job, "single": True}])
+    assert_same(tmp_path / "ranks", tmp_path / "alone")
+
+
 def test_the_weights_at_the_end_are_those_of_one(alone, tmp_path):
     from safetensors.torch import load_file
 

@@ -19,6 +19,14 @@ def held(target: Tensor) -> tuple[Tensor, tuple[slice, ...]]:
     return target.to_local(), tuple(slice(o, o + s) for o, s in zip(offset, shape))
 
 
+def arrived(tensor: Tensor) -> Tensor:
+    """The result of an exchange once it is there: without gradients PyTorch hands out a stand-in,
+    which a kernel of ours cannot read."""
+    from torch.distributed._functional_collectives import AsyncCollectiveTensor
+
+    return tensor.wait() if isinstance(tensor, AsyncCollectiveTensor) else tensor
+
+
 @torch.no_grad()
 def place(target: Tensor, values: Tensor) -> None:
     """Copies a whole tensor, or this rank's part of it, into `target`."""

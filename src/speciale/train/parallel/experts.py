@@ -13,6 +13,7 @@ from torch.distributed._functional_collectives import all_to_all_single_autograd
 from torch.distributed.tensor import DTensor
 
 from speciale import ops
+from speciale.model.parts import arrived
 
 
 class AllToAll:
@@ -38,11 +39,11 @@ class AllToAll:
         here = arriving.view(ranks, local).sum(1).tolist()
 
         sent = rows[order // copies]  # [N*K, d]
-        got = all_to_all_single_autograd(sent, here, there, self._group)  # [M, d]
+        got = arrived(all_to_all_single_autograd(sent, here, there, self._group))  # [M, d]
         own = torch.arange(local, device=ids.device).repeat(ranks)
         own = own.repeat_interleave(arriving)[:, None]  # [M, 1] expert of each arrived row
         out = ops.expert_mlp(got, own, got.new_ones(own.shape), gate_up, down)
-        back = all_to_all_single_autograd(out, there, here, self._group)  # [N*K, d]
+        back = arrived(all_to_all_single_autograd(out, there, here, self._group))  # [N*K, d]
         y = back[inverse].unflatten(0, (-1, copies))  # [N, K, d]
         return (weights.to(y.dtype).unsqueeze(1) @ y).squeeze(1)
 

@@ -13,6 +13,8 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.distributed._functional_collectives import all_gather_single_autograd
 
+from speciale.model.parts import arrived
+
 
 @dataclass(frozen=True)
 class SequenceChunk:
@@ -31,4 +33,4 @@ class SequenceChunk:
 
     def gather(self, own: Tensor) -> Tensor:
         """[B, T, D] of each rank -> [B, S, D]; backward adds up what the ranks ask for."""
-        return all_gather_single_autograd(own.contiguous(), gather_dim=1, group=self.group)
+        return arrived(all_gather_single_autograd(own.contiguous(), gather_dim=1, group=self.group))

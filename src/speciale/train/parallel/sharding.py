@@ -48,7 +48,7 @@ def sharded(
         parameter.requires_grad_(trained(name))
     half = torch.bfloat16 if ranks.device.type == "cuda" else None
     # Inputs are not cast: ids are no floats, and what follows is as the embedding is.
-    policy = MixedPrecisionPolicy(half, reduce_dtype=torch.float32, cast_forward_inputs=False)
+    policy = MixedPrecisionPolicy(half, half and torch.float32, cast_forward_inputs=False)
     if ranks.layout.fp8:
         _multiply_in_fp8(model)
     for block in model.layers:
