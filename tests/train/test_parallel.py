@@ -89,6 +89,7 @@ def jobs_of(layouts: list[dict], stages=("sparse",)) -> list[dict]:
     ]
 
 
+@pytest.mark.slow
 def test_two_ranks_get_the_curves_of_one(alone, tmp_path):
     jobs = jobs_of(LAYOUTS[2]) + jobs_of(LAYOUTS[2][-1:], ("pretrain", "warmup"))
     run_on_ranks(2, tmp_path, jobs)
@@ -104,6 +105,7 @@ def test_four_ranks_get_the_curves_of_one_in_every_layout(alone, tmp_path):
         assert_same(tmp_path / job["name"], alone / job["stage"])
 
 
+@pytest.mark.slow
 def test_float32_too(tmp_path):
     train(tmp_path / "alone", {}, "pretrain", STEPS, single=True)
     job = {"name": "ranks", "layout": {"experts": 2}, "stage": "pretrain", "steps": STEPS}
@@ -111,6 +113,7 @@ def test_float32_too(tmp_path):
     assert_same(tmp_path / "ranks", tmp_path / "alone")
 
 
+@pytest.mark.slow
 def test_the_weights_at_the_end_are_those_of_one(alone, tmp_path):
     from safetensors.torch import load_file
 

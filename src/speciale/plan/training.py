@@ -91,7 +91,7 @@ class Parameters:
 
     experts: int  # of routed experts
     others: int
-    twice: int  # of the others: embedding and head, which the MTP layer uses again
+    ends: int  # of the others: embedding and head
     largest_block: int  # of a block, without its routed experts
     block_experts: int  # of a block's routed experts
 
@@ -111,8 +111,8 @@ class Parameters:
                 blocks[piece.layer] = blocks.get(piece.layer, 0) + size
         moe = config.num_hidden_layers - config.first_k_dense_replace
         moe += config.num_nextn_predict_layers
-        twice = 2 * config.vocab_size * config.hidden_size
-        return cls(experts, others, twice, max(blocks.values()), experts // max(1, moe))
+        ends = 2 * config.vocab_size * config.hidden_size
+        return cls(experts, others, ends, max(blocks.values()), experts // max(1, moe))
 
     @property
     def total(self) -> int:
@@ -222,20 +222,29 @@ def traffic(job: Job, parameters: Parameters) -> Traffic:
     copies = job.ranks // layout.experts
     apart, among = _leaves(job.ranks), _leaves(copies)
     others, experts = parameters.others, parameters.experts / layout.experts
-    again = parameters.twice if job.uses_mtp else 0
-    weights = 2 * b * ((others + again) * apart + experts * among) * job.micro_batches
-    trained = 1.0
+    ends = parameters.ends if job.uses_mtp else 0  # which the MTP layer uses again
     if job.stage == "warmup":
-        trained = _indexer(c) * job.blocks / parameters.total
-        weights /= 2  # nothing but the indexers has a backward pass
-    gradients = 4 * trained * (others * apart + experts * among) * job.micro_batches
+        # No head, but the embedding once more for the MTP layer; and backwards the blocks alone,
+        # without experts, for their indexers' gradients.
+        blocks = others - parameters.ends
+        embedding = parameters.ends / 2 * (1 + job.uses_mtp)
+        weights = b * ((2 * blocks + embedding) * apart + experts * among)
+        gradients = 4 * _indexer(c) * job.blocks * apart
+    else:
+        weights = 2 * b * ((others + ends) * apart + experts * among)
+        gradients = 4 * (others * apart + experts * among)
     passes = 2 if job.stage == "warmup" else 4 + 2 * layout.recompute  # there and back, each way
     tokens = job.tokens * c.num_experts_per_tok * c.hidden_size * b
     travelling = job.moe_blocks * passes * tokens * _leaves(layout.experts)
     latents = (c.kv_lora_rank + c.qk_rope_head_dim) * (2 + layout.recompute)
     keys = c.index_head_dim * (2 + layout.recompute) if job.learns_index else 0
     rows = job.rows * job.context * _leaves(layout.context)
-    return Traffic(weights, gradients, travelling, job.blocks * rows * b * (latents + keys))
+    return Traffic(
+        weights * job.micro_batches,
+        gradients * job.micro_batches,
+        travelling,
+        job.blocks * rows * b * (latents + keys),
+    )
 
 
 def _leaves(ranks: int) -> float:

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch.distributed.checkpoint as dcp
 from torch import Tensor
+from torch.distributed.checkpoint.api import CheckpointException
 from torch.optim import Optimizer
 
 from speciale.errors import CheckpointError
@@ -28,7 +29,7 @@ def save_sharded(
     partial: Path, model: Transformer, optimiser: Optimizer, about: dict[str, Any], ranks: Ranks
 ) -> None:
     """Writes model, optimiser and `about`, with its "step", beside `partial`: whole or not."""
-    folder = partial.with_suffix(f"-{about['step']:08d}")
+    folder = partial.with_name(f"{partial.stem}-{about['step']:08d}")
     if ranks.leads:
         shutil.rmtree(folder, ignore_errors=True)  # what a killed job left
     ranks.wait()
@@ -56,7 +57,9 @@ def load_sharded(
         state = _state(model, optimiser)
         dcp.load(state, checkpoint_id=folder, no_dist=ranks.world == 1)
         return json.loads((folder / _ABOUT).read_text())
-    except Exception as error:  # torch raises several kinds, its own CheckpointException among them
+    except (Exception, CheckpointException) as error:  # the last is no Exception
+        if isinstance(error, CheckpointException):
+            error = next(iter(error.failures.values()))[0]  # of a rank; it has the traceback too
         raise CheckpointError(
             f"checkpoint {folder} cannot be read ({error}): delete it and run the same command "
             "again: the stage resumes from what is before it"
