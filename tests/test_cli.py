@@ -23,7 +23,7 @@ from speciale.train.run import Run
 def command(monkeypatch, capsys, tmp_path):
     """Runs a command line in tmp_path; returns its exit code and what it wrote to stderr."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(stages, "measure_peak_gflops", lambda: 1.0)
+    monkeypatch.setattr(stages, "measure_peak_gflops", lambda *_: 1.0)
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["speciale", *arguments])

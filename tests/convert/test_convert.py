@@ -95,6 +95,7 @@ class Killed(BaseException):
     pass
 
 
+@pytest.mark.slow
 def test_killed_after_any_file_it_goes_on(released, tmp_path, monkeypatch):
     run(released, tmp_path / "whole")
     whole = {

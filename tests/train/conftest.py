@@ -22,7 +22,7 @@ def _prepared(tmp_path_factory):
 @pytest.fixture
 def micro(_prepared, tmp_path, monkeypatch):
     """A micro run with its data, and with nothing trained."""
-    monkeypatch.setattr(stages, "measure_peak_gflops", lambda: 1.0)
+    monkeypatch.setattr(stages, "measure_peak_gflops", lambda *_: 1.0)
     folder = tmp_path / "run"
     shutil.copytree(_prepared.folder, folder)
     return Run(folder, _prepared.recipe)

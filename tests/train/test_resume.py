@@ -44,7 +44,7 @@ class Stopper:
 
 @pytest.fixture
 def recipe(tmp_path, monkeypatch):
-    monkeypatch.setattr(stages, "measure_peak_gflops", lambda: 1.0)
+    monkeypatch.setattr(stages, "measure_peak_gflops", lambda *_: 1.0)
     monkeypatch.setattr(whole, "evaluate", lambda run, model: None)
     monkeypatch.setattr(whole, "write_report", lambda folder: folder / "report.html")
     return read_recipe(str(write_micro(tmp_path)))
