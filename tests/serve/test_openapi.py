@@ -18,6 +18,7 @@ def test_schemathesis_finds_nothing(tmp_path):
     run(tmp_path, "300")
 
 
+@pytest.mark.slow
 def test_schemathesis_finds_nothing_in_a_short_run(tmp_path):
     run(tmp_path, "15")
 
