@@ -13,9 +13,6 @@ from speciale.rl import draws, trainer
 from speciale.rl.trainer import train_on_ranks
 from speciale.train.parallel.ranks import Layout
 
-draws.load_tasks = letter_tasks
-trainer.write_report = lambda _: None
-
 
 def train(model: Path, folder: Path, layout: dict, tables: dict) -> None:
     tables = {"train": {"steps": 4, "learning_rate": 1e-3, **tables.pop("train", {})}, **tables}
@@ -24,6 +21,7 @@ def train(model: Path, folder: Path, layout: dict, tables: dict) -> None:
 
 
 if __name__ == "__main__":
+    draws.load_tasks, trainer.write_report = letter_tasks, lambda _: None
     out = Path(sys.argv[2])
     job = json.loads(sys.argv[3])
     train(Path(sys.argv[1]), out, job["layout"], job.get("tables", {}))

@@ -11,7 +11,8 @@ import pytest
 from safetensors.torch import load_file
 
 from rl.on_ranks import train
-from rl.small import small_model
+from rl.small import letter_tasks, small_model
+from speciale.rl import draws, trainer
 
 CASES = {
     "plain": ({}, {}),
@@ -23,6 +24,12 @@ CASES = {
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     return small_model(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(autouse=True)
+def _as_the_ranks(monkeypatch):
+    monkeypatch.setattr(draws, "load_tasks", letter_tasks)
+    monkeypatch.setattr(trainer, "write_report", lambda _: None)
 
 
 def on_ranks(count: int, model: Path, out: Path, layout: dict, tables: dict) -> None:

@@ -70,13 +70,16 @@ def valid(model) -> dict[str, float]:
 
 
 @contextmanager
-def precision(dtype: torch.dtype):
-    before = torch.get_default_dtype()
+def conditions(dtype: torch.dtype, checkpoint_every: float):
+    """Of precision, and of a loop that logs every step."""
+    before = torch.get_default_dtype(), loop._LOG_EVERY, loop._CHECKPOINT_EVERY
     torch.set_default_dtype(dtype)
+    loop._LOG_EVERY, loop._CHECKPOINT_EVERY = 1, checkpoint_every
     try:
         yield
     finally:
-        torch.set_default_dtype(before)
+        torch.set_default_dtype(before[0])
+        loop._LOG_EVERY, loop._CHECKPOINT_EVERY = before[1:]
 
 
 def train(
@@ -108,8 +111,8 @@ def train(
         stage, settings, CONTEXT, lambda model: model.initialise(7), one_batch, losses,
         valid, 5, stage == "warmup",
     )  # fmt: skip
-    loop._LOG_EVERY, loop._CHECKPOINT_EVERY = 1, 0.0 if stop else 1e9
-    with suppress(Stopped), precision(torch.float32 if single else torch.float64):
+    dtype = torch.float32 if single else torch.float64
+    with suppress(Stopped), conditions(dtype, 0.0 if stop else 1e9):
         run_stage(Folder(folder), config(), plan, 1.0, ranks)
     ranks.wait()
 
