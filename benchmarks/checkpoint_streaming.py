@@ -56,7 +56,7 @@ def make(folder: Path, config: ModelConfig, dtype: str) -> None:
 
     def random(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         size = torch.Size(shape).numel() * dtype.itemsize
-        return noise.repeat(-(-size // len(noise)))[:size].view(dtype).view(shape)
+        return noise.repeat(-(-size // len(noise)))[:size].clone().view(dtype).view(shape)
 
     for file, groups in shards.items():
         tensors = {}
@@ -65,7 +65,7 @@ def make(folder: Path, config: ModelConfig, dtype: str) -> None:
             for scale in group.names[1:]:
                 sides = [-(-side // 128) for side in group.shape]
                 tensors[scale] = torch.full(sides, 2.0**-10)
-        save_shard(folder / file, {name: tensor.clone() for name, tensor in tensors.items()})
+        save_shard(folder / file, tensors)
     write_index(folder, shards)
     config.write(folder)
 

@@ -19,7 +19,7 @@ from speciale.errors import CheckpointError
 
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
-_OPEN_FILES = 4  # a packed tensor gathers experts that lie in neighbouring files
+_OPEN_FILES = 2  # what is read of them stays mapped, and counts as memory
 
 
 @dataclass(frozen=True)
