@@ -1,15 +1,12 @@
 """What lies in deploy/, as far as a machine without GPUs, Docker and Slurm allows."""
 
 import os
-import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import yaml
-
-from speciale.train.parallel.ranks import Layout
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
 
@@ -55,11 +52,6 @@ def test_the_workers_command_is_one_that_exists():
     command = [sys.executable, "-m", *worker["entrypoint"], *worker["command"]]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ})
     assert "RL_WORKERS_KEY" in done.stderr and done.returncode == 1  # all else was understood
-
-
-def test_layouts_of_the_examples_exist():
-    text = (DEPLOY / "train.sbatch").read_text()
-    assert shlex.split("--context-ranks 8")[0] in text and Layout(context=8, experts=32)
 
 
 @pytest.mark.slow

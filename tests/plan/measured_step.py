@@ -52,13 +52,13 @@ class Exchanges(TorchDispatchMode):
         if "wait" in name or "barrier" in name:
             return
         if "alltoall" in name or "all_to_all" in name:
-            given, taken = (args[1], args[0]) if "alltoall" in name else (args[0], out)
+            taken = args[0] if "alltoall" in name else out
             splits = args[3] if "alltoall" in name else args[1]
-            rank = torch.distributed.get_rank(None)
-            own = splits[rank % len(splits)] if splits else len(taken) // _size(args)
+            ranks = torch.distributed.get_world_size()
+            rank = torch.distributed.get_rank()
+            own = splits[rank % len(splits)] if splits else len(taken) // ranks
             row = taken[0].nbytes if len(taken) else 0
             self.bytes["experts"] += taken.nbytes - own * row
-            assert given is not None
         elif "allgather" in name or "all_gather" in name:
             whole = args[0] if "allgather" in name else out
             part = args[1] if "allgather" in name else args[0]
@@ -69,10 +69,6 @@ class Exchanges(TorchDispatchMode):
             self.bytes["scatter"] += whole.nbytes - part.nbytes
         else:
             self.bytes[name] += 0
-
-
-def _size(args) -> int:
-    return torch.distributed.get_world_size()
 
 
 def measure(layout: dict, stage: str) -> dict:

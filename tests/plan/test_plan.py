@@ -147,5 +147,7 @@ def test_the_command_prints_the_plan_of_the_cluster():
     assert told.exit_code == 0, told.output
     for words in ("billion parameters", "a step:", "contexts of 131,072", "GB of FP8 weights"):
         assert words in told.output
+    given = CliRunner().invoke(app, [*command, "--expert-ranks", "8", "--micro-batch", "2"])
+    assert "8 hold the experts, 2 rows at once" in given.output  # though the rest is chosen
     wrong = CliRunner().invoke(app, ["plan", "--stage", "rest"])
     assert "no stage 'rest'" in str(wrong.exception)

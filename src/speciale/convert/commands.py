@@ -65,7 +65,8 @@ def convert(
     if add_indexers:
         given = dict(index_n_heads=index_heads, index_head_dim=index_dim, index_topk=index_topk)
         origin = WithIndexers(origin, seed, {k: v for k, v in given.items() if v is not None})
-    done = run(origin, out, Form(layout.value, dtype.value, int(shard_gb * 1e9)), verify)
+    form = Form(layout.value, dtype.value, int(shard_gb * 1e9), seed if add_indexers else None)
+    done = run(origin, out, form, verify)
     print(f"{out}: {done.files} files, {done.bytes / 1e9:.2f} GB")
     if done.hashes is not None:
         before, after = done.hashes

@@ -69,6 +69,7 @@ class Form:
     layout: Layout
     dtype: str  # of DTYPES
     shard_bytes: int
+    seed: int | None = None  # of the indexers that are drawn, if some are
 
 
 @dataclass(frozen=True)
@@ -196,8 +197,12 @@ class _Conversion:
 
 
 def _identity(source: Source) -> str:
-    """A hash that two sources share only if their files hold the same tensors alike."""
-    return _hash({name: str(entry) for name, entry in source.shards.entries.items()})
+    """A hash that two sources share only if they are the same files and give the same shape."""
+    facts = {"config": json.dumps(source.config.to_dict(), sort_keys=True)}
+    for file in {entry.file for entry in source.shards.entries.values()}:
+        about = (source.folder / file).stat()
+        facts[file] = f"{about.st_size} {about.st_mtime_ns}"
+    return _hash(facts)
 
 
 def _hash(facts: dict[str, str]) -> str:

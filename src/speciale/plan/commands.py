@@ -16,8 +16,8 @@ def plan(
         typer.Option(min=1, help="GPUs that share each sequence; else as fits."),
     ] = None,
     expert_ranks: Annotated[
-        int, typer.Option(min=1, help="GPUs that hold the experts together.")
-    ] = 1,
+        int | None, typer.Option(min=1, help="GPUs that hold the experts together; else as fits.")
+    ] = None,
     micro_batch: Annotated[int, typer.Option(min=1, help="Rows that a GPU computes at once.")] = 1,
     recompute: Annotated[bool, typer.Option(help="Activations in the backward pass.")] = True,
     memory_gb: Annotated[float, typer.Option(help="Of a GPU.")] = 141.0,
@@ -41,16 +41,15 @@ def plan(
       speciale plan --stage warmup --gpus 512
       speciale plan --recipe laptop --gpus 4 --context-ranks 1 --no-recompute --memory-gb 24
     """
+    from speciale.plan.choice import job_of
     from speciale.plan.hardware import Hardware
     from speciale.plan.report import print_plan
-    from speciale.train.parallel.ranks import Layout
     from speciale.train.recipe import read_recipe
 
     hardware = Hardware(
         gpus, memory_gb=memory_gb, tflops=tflops, efficiency=efficiency, link_gbs=link_gbs,
         network_gbs=network_gbs,
     )  # fmt: skip
-    layout = None
-    if context_ranks is not None:
-        layout = Layout(context_ranks, expert_ranks, micro_batch, recompute)
-    print_plan(read_recipe(recipe, overrides), stage, hardware, layout, serve_context)
+    made = read_recipe(recipe, overrides)
+    job = job_of(made, stage, hardware, context_ranks, expert_ranks, micro_batch, recompute)
+    print_plan(made.name, job, hardware, serve_context)

@@ -6,13 +6,13 @@ the others first, who make it too; what they exchange inside then meets.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from torch import Tensor
 
 from speciale.model import Transformer
 from speciale.model.checkpoint import load_state
+from speciale.rl.buffer import PREFIX
 from speciale.rl.learner import Learner
 from speciale.rl.recipe import Recipe
 from speciale.rl.rollouts import Group
@@ -37,10 +37,10 @@ class Team:
         self.ranks.tell(("state",))
         return self._learner.state()
 
-    def restore(self, path: Path, prefixes: tuple[str, ...]) -> None:
-        """Goes on from the state in a run's file, but for what begins with `prefixes`."""
-        self.ranks.tell(("restore", path, prefixes))
-        self._restore(load_tensors(path)[0], str(path), prefixes)
+    def restore(self, path: Path) -> None:
+        """Goes on from the state in a run's file."""
+        self.ranks.tell(("restore", path))
+        self._restore(path)
 
     def close(self) -> None:
         self.ranks.tell(("close",))
@@ -56,8 +56,7 @@ class Team:
             elif what == "state":
                 self._learner.state()
             else:
-                path, prefixes = given
-                self._restore(load_tensors(path)[0], str(path), prefixes)
+                self._restore(*given)
 
     def _step(self, groups: list[Group], step: int) -> dict:
         figures = self._learner.step(groups, step)
@@ -67,11 +66,10 @@ class Team:
                 load_state(self.model, weights, "the ranks' weights")
         return figures
 
-    def _restore(
-        self, tensors: Mapping[str, Tensor], where: str, prefixes: tuple[str, ...]
-    ) -> None:
-        own = {name: t for name, t in tensors.items() if not name.startswith(prefixes)}
-        self._learner.restore(own, where)
+    def _restore(self, path: Path) -> None:
+        tensors = load_tensors(path)[0]
+        own = {name: t for name, t in tensors.items() if not name.startswith(PREFIX)}
+        self._learner.restore(own, str(path))
         if self.ranks.world > 1:
             weights = {n: t for n, t in own.items() if not n.startswith("optimiser.")}
-            load_state(self.model, weights, where)
+            load_state(self.model, weights, str(path))

@@ -196,7 +196,7 @@ class Trainer:
         tensors, about = load_tensors(self.run.state)
         buffer = {n: t for n, t in tensors.items() if n.startswith(PREFIX)}
         self._waiting = (buffer, about["waiting"])
-        self.team.restore(self.run.state, (PREFIX,))
+        self.team.restore(self.run.state)
         self.step, self.seconds = about["step"], about["seconds"]
         self.draws.restore(about["draws"])
         self.crossings = {int(piece): total for piece, total in about["crossings"]}

@@ -6,7 +6,7 @@ does not hold is not read.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -76,10 +76,8 @@ def empty_model(weights: Weights, dtype: torch.dtype, layers: int | None = None)
 
 
 @torch.no_grad()
-def fill(
-    model: nn.Module, weights: Weights, done: Callable[[int, int], None] | None = None
-) -> None:
-    """Copies into the model all that it holds of the weights; `done(pieces, of them)` as it goes.
+def fill(model: nn.Module, weights: Weights) -> None:
+    """Copies into the model all that it holds of the weights.
 
     Parameters that are cut among ranks (DTensor) get this rank's part.
     """
@@ -95,10 +93,8 @@ def fill(
             f"{weights.folder} lacks {missing[0]!r} ({len(missing)} weights) of the model that is "
             "to be filled: load it with its own config.json"
         )
-    for number, (piece, local, own) in enumerate(wanted, 1):
+    for piece, local, own in wanted:
         _copy_overlap(local, own, weights.get(piece), piece)
-        if done is not None:
-            done(number, len(wanted))
 
 
 def _copy_overlap(local: Tensor, own: tuple[slice, ...], values: Tensor, piece: Piece) -> None:
