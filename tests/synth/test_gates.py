@@ -9,6 +9,7 @@ import pytest
 
 from speciale.sandbox import Sandbox
 from speciale.synth.gates import GATES, gates_json, judge
+from speciale.synth.gates.bench import RUNS, open_bench
 from speciale.tasks.synthesised import processes, world
 
 pytestmark = pytest.mark.slow  # in .ci/run
@@ -76,3 +77,15 @@ def test_same_family_is_judged_alike(sandbox):
         for _ in range(2)
     ]
     assert texts[0] == texts[1]
+
+
+def test_runs_have_the_hash_seeds_that_they_are_said_to_have(sandbox):
+    family = inn.family([planted.TASKS["hash of a text"][2]])
+
+    async def answers():
+        async with open_bench(family, sandbox) as bench:
+            return [(await bench.run("000", run)).answer for run in range(len(RUNS))]
+
+    first = asyncio.run(answers())
+    assert len(set(first)) == len(RUNS)
+    assert asyncio.run(answers()) == first

@@ -2,12 +2,14 @@
 
 Questions are reasoning-gym problems (half with thinking, half without), docstring questions and
 agents' tasks with their calls and results; only assistant tokens are learnt. Samples of a row
-cannot see each other (V3 report, 5.1).
+cannot see each other (V3 report, 5.1). Some solutions may be hasty: RL needs a model that is right
+now and then, not always (V3.2 report, 3.2.1).
 """
 
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterable, Iterator
 from itertools import cycle, islice
 from pathlib import Path
@@ -20,7 +22,7 @@ from speciale.chat import encode
 from speciale.errors import DataError
 from speciale.files import atomic
 from speciale.tasks import Problem, docstring_questions, problems
-from speciale.tasks.synthesised.demonstrations import demonstrations, joined
+from speciale.tasks.synthesised.demonstrations import demonstrations, hasty, joined
 from speciale.train.objective import Batch
 from speciale.train.recipe import Data
 
@@ -36,7 +38,7 @@ def conversations(
     draw = random.Random(seed)
     agents = None
     if data.agents is not None and store is not None:
-        agents = agent_conversations(store, data.agents.turns, seed)
+        agents = agent_conversations(store, data.agents.turns, seed, data.hasty_share)
     posed = problems(data.families, seed, "train") if data.families else None
     asked = cycle(docstring_questions(seed, "train"))
     while True:
@@ -57,11 +59,21 @@ def conversations(
                 problem = next(posed)
                 while mode == "thinking" and not problem.thinking:
                     problem = next(posed)
-                messages += [_user(problem.question), _solution(problem, mode)]
+                solution = _solution(problem, mode)
+                if mode == "thinking" and draw.random() < data.hasty_share:
+                    solution["reasoning_content"] = last_step(problem.thinking)
+                messages += [_user(problem.question), solution]
         yield messages, mode
 
 
-def agent_conversations(store: Path, turns: int, seed: int) -> Iterator[tuple[list[dict], str]]:
+def last_step(steps: str) -> str:
+    """What a hasty student writes: "18%12=6, 12%6=0, gcd 6" becomes "gcd 6"."""
+    return re.split(r"[,;:] " if re.search(r"[,;:] ", steps) else " ", steps)[-1]
+
+
+def agent_conversations(
+    store: Path, turns: int, seed: int, hasty_share: float = 0
+) -> Iterator[tuple[list[dict], str]]:
     """Endless (messages, thinking_mode) of solved tasks with tools: single ones with thinking, and
     several of one environment without, since thinking goes when the user speaks again. DataError
     for a store that holds none."""
@@ -73,6 +85,8 @@ def agent_conversations(store: Path, turns: int, seed: int) -> Iterator[tuple[li
     while True:
         thinking = draw.random() < 0.5
         chosen = draw.choice(single if thinking else several)
+        if thinking and draw.random() < hasty_share:
+            chosen = hasty(chosen, draw)
         yield chosen.conversation(), "thinking" if thinking else "chat"
 
 

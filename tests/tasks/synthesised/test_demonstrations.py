@@ -3,6 +3,7 @@ a family in one conversation; a prompt is the one that an agent reads."""
 
 import asyncio
 import json
+from random import Random
 
 import pytest
 
@@ -13,7 +14,7 @@ from speciale.synth.gates import gates_json, judge
 from speciale.synth.gates.gate import Gate, Judged
 from speciale.synth.starter import make
 from speciale.tasks.sources import load_tasks
-from speciale.tasks.synthesised.demonstrations import demonstrations, joined
+from speciale.tasks.synthesised.demonstrations import demonstrations, hasty, joined
 from speciale.tasks.synthesised.family import Family, TaskFiles, write_family
 from speciale.tasks.synthesised.pool import WorldPool
 from speciale.tasks.synthesised.source import synthesised_tasks
@@ -131,6 +132,17 @@ def test_several_tasks_share_a_conversation(store):
         # Whoever changes the state comes last: the next one was made in a fresh world.
         assert len(turns) == 1 or "move" not in each.family
     assert list(joined(single, 1)) == [each for each in joined(single, 1) if "+" not in each.number]
+
+
+def test_a_hasty_one_answers_before_its_calls_are_made(store):
+    whole = max(demonstrations(store, seed=0), key=lambda each: len(each.messages))
+    calls = (len(whole.messages) - 2) // 2
+    found = [hasty(whole, Random(seed)).messages for seed in range(60)]
+    assert {(len(each) - 2) // 2 for each in found} == set(range(calls))
+    for each in found:
+        assert list(each[:-1]) == list(whole.messages[: len(each) - 1])
+        assert each[-1]["content"] == each[-1]["reasoning_content"]
+        assert each[-1]["content"] == whole.messages[-1]["content"]
 
 
 def test_results_of_other_forms_come_from_another_run(tmp_path, sandbox):

@@ -50,7 +50,7 @@ class Server:
         try:
             async with sandbox.session(limits=LIMITS) as session:
                 process = await session.spawn(
-                    ["python3", "-I", "world.py"],
+                    ["python3", "-P", "-s", "world.py"],  # with -I the hash seed is ignored
                     env=ENVIRONMENT,
                     files={"world.py": SCRIPT.read_bytes()},
                 )

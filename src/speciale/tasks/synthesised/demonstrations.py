@@ -96,6 +96,16 @@ def joined(found: Iterable[Demonstration], turns: int) -> Iterator[Demonstration
         yield _joined(group)
 
 
+def hasty(found: Demonstration, rng: Random) -> Demonstration:
+    """One task's, by somebody who gives its answer before the last calls are made: after none of
+    them, or some."""
+    *work, answer = found.messages
+    calls = (len(work) - 1) // 2
+    kept = work[: 1 + 2 * rng.randrange(calls)] if calls else work
+    guess = {**answer, "reasoning_content": answer["content"]}
+    return replace(found, messages=[*kept, guess])
+
+
 def _joined(group: Sequence[Demonstration]) -> Demonstration:
     messages: list[Message] = []
     for place, each in enumerate(group):

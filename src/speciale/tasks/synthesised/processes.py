@@ -82,8 +82,10 @@ async def roleplayer(
     """A process in a cell of its own, with `files` in it and nothing else of the family."""
     async with (sandbox or default_sandbox()).session(limits=LIMITS) as session:
         process = await session.spawn(
-            ["python3", "-I", "-S", "inside.py", role],
+            # -I without -E, with which the hash seed would be ignored.
+            ["python3", "-P", "-s", "-S", "inside.py", role],
             env={
+                "PYTHONPATH": "",
                 "TZ": "UTC",
                 "PYTHONHASHSEED": str(hash_seed),
                 "CLOCK_SHIFT_S": str(clock_s),
