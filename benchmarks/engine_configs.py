@@ -25,7 +25,16 @@ ENGINES = {"vllm": "0.33.0", "sglang": "0.5.9"}
 # What their configuration modules import, and we do not have.
 NEEDED = {
     "vllm": ["cbor2", "openai-harmony", "cachetools", "cloudpickle"],
-    "sglang": ["pybase64", "orjson", "torchvision"],
+    "sglang": [
+        "pybase64",
+        "orjson",
+        "torchvision==0.28.0",
+        "partial-json-parser",
+        "dill",
+        "sentencepiece",
+        "compressed-tensors",
+        "loguru",
+    ],
 }
 READS = {
     "vllm": """
@@ -33,7 +42,14 @@ from vllm.transformers_utils.config import get_config
 c = get_config(FOLDER, trust_remote_code=False)
 print(json.dumps([c.architectures[0], c.index_topk, c.n_routed_experts, c.kv_lora_rank]))
 """,
+    # torchvision's compiled part is CUDA's; two of its operators are looked up where it is imported.
     "sglang": """
+import torch
+for operator in ("nms", "qnms"):
+    torch.library.define(
+        f"torchvision::{operator}",
+        "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+    )
 from sglang.srt.configs.model_config import ModelConfig, get_nsa_index_topk, is_deepseek_nsa
 m = ModelConfig(FOLDER)
 c = m.hf_config

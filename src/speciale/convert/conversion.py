@@ -151,9 +151,7 @@ class _Conversion:
 
     def _quantised(self, piece: Piece) -> tuple[Tensor, Tensor]:
         stored = self.source.quantised(piece)
-        if stored is None:
-            return quantise(self.source.get(piece), self._power_of_two)
-        return stored[0].clone(), stored[1].clone()  # they are mapped from the source's file
+        return stored or quantise(self.source.get(piece), self._power_of_two)
 
     @property
     def _power_of_two(self) -> bool:

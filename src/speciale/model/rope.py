@@ -31,7 +31,9 @@ def softmax_scale(config: ModelConfig) -> float:
 def rope_frequencies(config: ModelConfig) -> tuple[Tensor, float]:
     """Returns the angle per position of each pair, [Dr / 2], and the factor on cos and sin."""
     dim, base, yarn = config.qk_rope_head_dim, config.rope_theta, config.rope_scaling
-    plain = 1.0 / base ** (torch.arange(0, dim, 2, dtype=torch.float) / dim)  # [Dr/2]
+    # On the CPU always: under torch.device("meta") it would import torch's compiler, 1.5 s.
+    pairs = torch.arange(dim // 2, device="cpu")
+    plain = 1.0 / base ** (2 * pairs.float() / dim)  # [Dr/2]
     if yarn is None:
         return plain, 1.0
 
@@ -42,7 +44,7 @@ def rope_frequencies(config: ModelConfig) -> tuple[Tensor, float]:
 
     low = max(math.floor(pair_with(yarn.beta_fast)), 0)
     high = min(math.ceil(pair_with(yarn.beta_slow)), dim - 1)
-    ramp = (torch.arange(dim // 2, dtype=torch.float) - low) / max(high - low, 0.001)
+    ramp = (pairs.float() - low) / max(high - low, 0.001)
     slow = ramp.clamp(0, 1)  # 0: turns fast, kept; 1: turns slowly, stretched by the factor
     if yarn.mscale and yarn.mscale_all_dim:
         factor = yarn_mscale(yarn.factor, yarn.mscale)

@@ -20,11 +20,17 @@ from speciale.model.parts import place
 from speciale.model.rope import Rope, rope_frequencies
 
 
+class _Embedding(nn.Embedding):
+    def reset_parameters(self) -> None:
+        if not self.weight.is_meta:  # as in rope_frequencies
+            super().reset_parameters()
+
+
 class Transformer(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.embed_tokens = _Embedding(config.vocab_size, config.hidden_size)
         blocks: list[Block] = [Block(config, n) for n in range(config.num_hidden_layers)]
         if config.num_nextn_predict_layers:
             blocks.append(MtpBlock(config))  # layer num_hidden_layers, as in the released files
@@ -36,6 +42,7 @@ class Transformer(nn.Module):
     def reset_rope(self) -> None:
         """Computes the rotary frequencies, which no checkpoint holds."""
         frequencies, self.rope_factor = rope_frequencies(self.config)
+        frequencies = frequencies.to(self.norm.weight.device)
         self.register_buffer("rope_frequencies", frequencies, persistent=False)
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,11 @@ def measure_peak_gflops(device: torch.device = _CPU, seconds: float = 1.0) -> fl
 
 def peak_memory_mb() -> float:
     """Largest resident memory of this process so far."""
+    try:  # Linux has getrusage begin with the parent's
+        status = Path("/proc/self/status").read_text()
+        return int(re.search(r"VmHWM:\s*(\d+) kB", status)[1]) * 1024 / 1e6
+    except OSError:
+        pass
     import resource
 
     unit = 1 if platform.system() == "Darwin" else 1024

@@ -7,6 +7,8 @@ does not hold is not read.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -18,6 +20,7 @@ from speciale.model.checkpoint.weights import Weights
 from speciale.model.parts import held, place
 from speciale.model.transformer import Transformer
 
+_READERS = 4  # threads: while one waits for the disk, others compute and copy
 _ADVICE = "copy the weights and config.json again from one place"
 
 
@@ -93,20 +96,30 @@ def fill(model: nn.Module, weights: Weights) -> None:
             f"{weights.folder} lacks {missing[0]!r} ({len(missing)} weights) of the model that is "
             "to be filled: load it with its own config.json"
         )
-    for piece, local, own in wanted:
-        _copy_overlap(local, own, weights.get(piece), piece)
+
+    threads = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(_READERS, "read", torch.set_num_threads, (1,)) as pool:
+            list(pool.map(partial(_fill, weights), *zip(*wanted)))
+    finally:
+        torch.set_num_threads(threads)  # threads to come would begin with the readers' number
 
 
-def _copy_overlap(local: Tensor, own: tuple[slice, ...], values: Tensor, piece: Piece) -> None:
-    """Copies what a piece and a rank's part of its parameter have in common."""
+@torch.no_grad()
+def _fill(weights: Weights, piece: Piece, local: Tensor, own: tuple[slice, ...]) -> None:
+    """Fills what a piece and a rank's part of its parameter have in common."""
     if piece.expert is not None:
         local, own = local[piece.expert - own[0].start], own[1:]
     first = piece.shape[0] if piece.part == "up_proj" else 0  # row of the packed expert
     start = max(own[0].start, first)
-    stop = min(own[0].stop, first + len(values))
-    if start < stop:
-        rows = values[(slice(start - first, stop - first), *own[1:])]
-        local[start - own[0].start : stop - own[0].start].copy_(rows)
+    stop = min(own[0].stop, first + piece.shape[0])
+    if start >= stop:
+        return
+    target = local[start - own[0].start : stop - own[0].start]
+    if target.shape == piece.shape and target.is_contiguous():
+        weights.read(piece, target)
+    else:
+        target.copy_(weights.get(piece)[(slice(start - first, stop - first), *own[1:])])
 
 
 def load_state(

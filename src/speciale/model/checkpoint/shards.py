@@ -2,16 +2,19 @@
 
 `model.safetensors.index.json` names the file of each tensor; each file's own header names its
 tensors again. Where the two disagree, files were swapped, renamed or left out, and that is told
-with the file before hours of reading are lost.
+with the file before hours of reading are lost. Tensors are read, not mapped: what has been read is
+then the caller's, the rest costs no memory, and the disk is told what comes next.
 """
 
 from __future__ import annotations
 
 import json
-from collections import OrderedDict
+import os
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
@@ -19,7 +22,13 @@ from speciale.errors import CheckpointError
 
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
-_OPEN_FILES = 2  # what is read of them stays mapped, and counts as memory
+DTYPES = {  # safetensors' names of what can be read
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "F8_E4M3": torch.float8_e4m3fn,
+}
+_AHEAD = 32 << 20  # bytes that the disk may fetch before they are asked for
 
 
 @dataclass(frozen=True)
@@ -27,8 +36,8 @@ class Entry:
     """A tensor in a file."""
 
     file: str
-    place: int  # in the file, by its bytes
-    dtype: str  # safetensors' name: F32, BF16, F8_E4M3
+    start: int  # its first byte there
+    dtype: str  # safetensors' name, as in DTYPES
     shape: tuple[int, ...]
 
 
@@ -38,7 +47,7 @@ class Shards:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.entries: dict[str, Entry] = {}
-        self._open: OrderedDict[str, safe_open] = OrderedDict()
+        self._files: dict[str, FileIO] = {}
         index = _index(folder)
         for file in sorted(set(index.values())) if index is not None else [SINGLE]:
             self._read_header(file)
@@ -46,48 +55,49 @@ class Shards:
             self._check(name, file)
 
     def get(self, name: str) -> Tensor:
-        """A whole tensor, mapped from the file: copy what must outlive the next few calls."""
+        """A whole tensor. Any number of threads may ask."""
         entry = self.entries[name]
-        return self._tried(entry.file, lambda file: file.get_tensor(name))
+        out = torch.empty(entry.shape, dtype=DTYPES[entry.dtype])
+        self.read(name, out)
+        return out
 
-    def rows(self, name: str, first: int, start: int, stop: int) -> Tensor:
-        """tensor[first, start:stop], without reading the rest."""
+    def read(self, name: str, out: Tensor, skip: int = 0) -> None:
+        """Fills `out`, contiguous and of the tensor's dtype, from the tensor's number `skip` on."""
         entry = self.entries[name]
-        return self._tried(
-            entry.file, lambda file: file.get_slice(name)[first : first + 1, start:stop][0]
-        )
-
-    def _tried(self, name: str, read):
+        buffer = memoryview(out.view(-1).view(torch.uint8).numpy())
+        at = entry.start + skip * out.element_size()
         try:
-            return read(self._file(name))
-        except (SafetensorError, OSError) as error:
-            raise self._broken(name, error) from None
-
-    def _file(self, name: str) -> safe_open:
-        if name not in self._open:
-            self._open[name] = safe_open(self.folder / name, "pt")
-            if len(self._open) > _OPEN_FILES:
-                self._open.popitem(last=False)
-        self._open.move_to_end(name)
-        return self._open[name]
+            file = self._files[entry.file].fileno()
+            os.posix_fadvise(file, at + len(buffer), _AHEAD, os.POSIX_FADV_WILLNEED)
+            while buffer:
+                count = os.preadv(file, [buffer], at)
+                if not count:
+                    raise OSError("it ends too early")
+                buffer, at = buffer[count:], at + count
+        except OSError as error:
+            raise self._broken(entry.file, error) from None
 
     def _read_header(self, name: str) -> None:
         path = self.folder / name
         if not path.exists():
             raise CheckpointError(f"{path} is missing: copy the whole model folder")
         try:
-            with safe_open(path, "pt") as file:
-                for place, key in enumerate(file.offset_keys()):
-                    if key in self.entries:
-                        raise CheckpointError(
-                            f"{path} holds {key}, as {self.entries[key].file} does: one of them "
-                            "is a copy under another's name; copy both again"
-                        )
-                    part = file.get_slice(key)
-                    shape = tuple(part.get_shape())
-                    self.entries[key] = Entry(name, place, str(part.get_dtype()), shape)
+            with safe_open(path, "pt"):  # checks that header and length are right
+                pass
+            self._files[name] = file = FileIO(path)
+            data = 8 + int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(data - 8))
         except (SafetensorError, OSError) as error:
             raise self._broken(name, error) from None
+        header.pop("__metadata__", None)
+        for key, about in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
+            if key in self.entries:
+                raise CheckpointError(
+                    f"{path} holds {key}, as {self.entries[key].file} does: one of them is a copy "
+                    "under another's name; copy both again"
+                )
+            start = data + about["data_offsets"][0]
+            self.entries[key] = Entry(name, start, about["dtype"], tuple(about["shape"]))
 
     def _check(self, name: str, file: str) -> None:
         """That the index tells the truth about one tensor."""

@@ -9,18 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from speciale.errors import CheckpointError
-from speciale.model.checkpoint.fp8 import dequantise, scale_shape
+from speciale.model.checkpoint.fp8 import FP8, dequantise, scale_shape
 from speciale.model.checkpoint.pieces import Piece, pieces_of
-from speciale.model.checkpoint.shards import Shards
+from speciale.model.checkpoint.shards import DTYPES, Shards
 from speciale.model.config import ModelConfig
 
 SCALE = "_scale_inv"  # behind the name of an FP8 weight
 INDEXER = ".indexer."
-_PLAIN = ("F32", "F16", "BF16")
-_FP8 = "F8_E4M3"
 _ADVICE = "copy the weights and config.json again from one place"
 
 
@@ -52,20 +51,31 @@ class Weights:
     def get(self, piece: Piece) -> Tensor:
         """The piece's values: float32 where the file has FP8, else as they are stored.
 
-        May be mapped from the file: copy what must outlive the next few calls.
+        Any number of threads may ask.
         """
-        entry = self.entry(piece)
-        if entry == piece.name:
-            tensor = self.shards.get(entry)
-            if self.shards.entries[entry].dtype == _FP8:
-                tensor = dequantise(tensor, self.shards.get(entry + SCALE))
-            return tensor
-        start = piece.shape[0] if piece.part == "up_proj" else 0
-        return self.shards.rows(entry, piece.expert, start, start + piece.shape[0])
+        dtype = DTYPES[self.shards.entries[self.entry(piece)].dtype]
+        out = torch.empty(piece.shape, dtype=torch.float32 if dtype == FP8 else dtype)
+        self.read(piece, out)
+        return out
+
+    def read(self, piece: Piece, out: Tensor) -> None:
+        """Fills `out`, contiguous with the piece's shape and of any type, with its values."""
+        name = self.entry(piece)
+        dtype = DTYPES[self.shards.entries[name].dtype]
+        if dtype == FP8:
+            dequantise(self.shards.get(name), self.shards.get(name + SCALE), out)
+        elif dtype != out.dtype:
+            out.copy_(self.get(piece))
+        elif name == piece.name:
+            self.shards.read(name, out)
+        else:
+            _, high, wide = self.shards.entries[name].shape  # [E, m or 2m, d]
+            row = piece.expert * high + (piece.shape[0] if piece.part == "up_proj" else 0)
+            self.shards.read(name, out, row * wide)
 
     def quantised(self, piece: Piece) -> tuple[Tensor, Tensor] | None:
         """FP8 values and their scales as they are stored; None where the file has another type."""
-        if self.shards.entries[self.entry(piece)].dtype != _FP8:
+        if DTYPES[self.shards.entries[self.entry(piece)].dtype] != FP8:
             return None
         return self.shards.get(piece.name), self.shards.get(piece.name + SCALE)
 
@@ -75,7 +85,7 @@ class Weights:
         for piece in self.pieces.values():
             if not piece.copy:
                 entry = self.shards.entries[self.entry(piece)]
-                places[piece] = (entry.file, entry.place, piece.expert or 0)
+                places[piece] = (entry.file, entry.start, piece.expert or 0)
         yield from sorted(places, key=places.__getitem__)
 
     def entry(self, piece: Piece) -> str:
@@ -124,7 +134,12 @@ class Weights:
                 f"for {list(shape)}: {_ADVICE}"
             )
         scale = self.shards.entries.get(name + SCALE)
-        if entry.dtype == _FP8:
+        if entry.dtype not in DTYPES:
+            raise CheckpointError(
+                f"{where}: {name} has the type {entry.dtype}; float32, float16, bfloat16 or FP8 "
+                "with scales can be read: use a checkpoint of one of these"
+            )
+        if DTYPES[entry.dtype] == FP8:
             if len(shape) != 2:
                 raise CheckpointError(
                     f"{where}: {name} holds packed experts in FP8: use the released layout, which "
@@ -140,11 +155,6 @@ class Weights:
                     f"{list(scale.shape)}, a weight of {list(shape)} has float32 "
                     f"{list(scale_shape(shape))}: copy the file again"
                 )
-        elif entry.dtype not in _PLAIN:
-            raise CheckpointError(
-                f"{where}: {name} has the type {entry.dtype}; float32, float16, bfloat16 or FP8 "
-                "with scales can be read: use a checkpoint of one of these"
-            )
         elif scale is not None:
             raise CheckpointError(
                 f"{where}: {name} is {entry.dtype} and still has {name}{SCALE}: one of the two "
