@@ -61,6 +61,7 @@ SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", help="Override of a recipe value, such as --set pretrain.steps=50."),
 ]
+DeviceOption = Annotated[str, typer.Option(help="cpu, or cuda for a GPU (in bfloat16).")]
 
 
 def _command() -> str:
@@ -346,6 +347,7 @@ def generate(
     json_schema: Annotated[
         Path | None, typer.Option(help="File with a JSON schema that the answer must fit.")
     ] = None,
+    device: DeviceOption = "cpu",
 ) -> None:
     """Print what a model writes behind a prompt; progress and figures go to standard error.
 
@@ -362,7 +364,7 @@ def generate(
         max_tokens=max_tokens, temperature=temperature, top_p=top_p, n=samples, seed=seed,
         stop=stop or (),
     )  # fmt: skip
-    generate_text(run, prompt, chat, think, json_schema, sampling)
+    generate_text(run, prompt, chat, think, json_schema, sampling, device)
 
 
 @app.command()
@@ -377,6 +379,7 @@ def bench(
     attention: Annotated[
         AttentionChoice, typer.Option(help="dense: nothing is selected.")
     ] = AttentionChoice.sparse,
+    device: DeviceOption = "cpu",
     out: Annotated[Path | None, typer.Option("--json", help="Also write the figures here.")] = None,
 ) -> None:
     """Time the engine on this machine.
@@ -390,7 +393,7 @@ def bench(
     """
     from speciale.engine.bench import bench as run_bench
 
-    row = run_bench(what.value, config, context, batch, tokens, attention.value, out)
+    row = run_bench(what.value, config, context, batch, tokens, attention.value, device, out)
     for key, value in row.items():
         print(f"{key:12} {value:.4g}" if isinstance(value, float) else f"{key:12} {value}")
 

@@ -42,9 +42,12 @@ class Span:
 class StepRows:
     """The tokens of one step, N of them, and how each finds its past."""
 
-    def __init__(self, spans: list[Span], tables: Tensor, topk: int) -> None:
-        """tables: [sequences, most pages] int32, the page numbers by position."""
-        self.tables, self.topk = tables, topk
+    def __init__(
+        self, spans: list[Span], tables: Tensor, topk: int, placed: Tensor | None = None
+    ) -> None:
+        """tables: [sequences, most pages] int32, the page numbers by position; `placed`: the same
+        where the model is, if that is a GPU."""
+        self.tables, self.topk = tables if placed is None else placed, topk
         self.masked = [span for span in spans if span.masked]
         # In NumPy: for few rows PyTorch's dozen small steps take a tenth of a small model's time.
         sizes = [span.end - span.begin for span in spans]
@@ -52,26 +55,31 @@ class StepRows:
         starts = np.repeat(np.array([span.start - span.begin for span in spans]), sizes)
         positions = starts + np.arange(spans[-1].end)
         pages = tables.numpy()[rows, positions // PAGE].astype(np.int64)
-        self.rows = torch.from_numpy(rows)  # [N] int32
-        self.positions = torch.from_numpy(positions)  # [N] int64
-        self.slots = torch.from_numpy(pages * PAGE + positions % PAGE)  # [N] int64
-        self.lengths = torch.from_numpy((positions + 1).astype(np.int32))  # [N]
+        self._seen = (positions + 1).astype(np.int32)
+        self.longest = int(self._seen.max())
+        device = self.tables.device
+        self.rows = torch.from_numpy(rows).to(device)  # [N] int32
+        self.positions = torch.from_numpy(positions).to(device)  # [N] int64
+        self.slots = torch.from_numpy(pages * PAGE + positions % PAGE).to(device)  # [N] int64
+        self.lengths = torch.from_numpy(self._seen).to(device)  # [N] int32
 
     @cached_property
     def dense_rows(self) -> Tensor | slice | None:
         """Absorbed rows that see up to k tokens; all as a slice, none as None."""
-        return self._absorbed(self.lengths <= self.topk)
+        return self._absorbed(self._seen <= self.topk)
 
     @cached_property
     def sparse_rows(self) -> Tensor | slice | None:
-        return self._absorbed(self.lengths > self.topk)
+        return self._absorbed(self._seen > self.topk)
 
-    def _absorbed(self, chosen: Tensor) -> Tensor | slice | None:
+    def _absorbed(self, chosen: np.ndarray) -> Tensor | slice | None:
         for span in self.masked:
             chosen[span.begin : span.end] = False
         if chosen.all():
             return slice(None)
-        return chosen.nonzero().squeeze(1) if chosen.any() else None
+        if not chosen.any():
+            return None
+        return torch.from_numpy(np.flatnonzero(chosen)).to(self.tables.device)
 
 
 def attend(mla: Mla, h: Tensor, rope: Rope, store: Store, layer: int, step: StepRows) -> Tensor:
@@ -116,8 +124,9 @@ def _select(q: Tensor, w: Tensor, pages: Tensor, step: StepRows, rows: Tensor | 
     """Slots [n, k] of the index's choice for some rows; q [N, Hi, Di], w [N, Hi]."""
     kernels = ops.paged(q, 16)
     return kernels.index_topk(
-        q[rows], w[rows], pages, step.tables, step.rows[rows], step.lengths[rows], step.topk
-    )
+        q[rows], w[rows], pages, step.tables, step.rows[rows], step.lengths[rows], step.topk,
+        step.longest,
+    )  # fmt: skip
 
 
 def _past(latents: Tensor, step: StepRows, span: Span) -> Tensor:
@@ -129,13 +138,14 @@ def _past(latents: Tensor, step: StepRows, span: Span) -> Tensor:
 def _mask(q: Tensor, w: Tensor, pages: Tensor, step: StepRows, span: Span) -> Tensor:
     """What each token of a span attends to, [1, T, S]: what it sees, or its top-k of that."""
     seen = step.lengths[span.begin : span.end, None]  # [T, 1]
-    mask = torch.arange(span.total)[None] < seen
+    device = seen.device
+    mask = torch.arange(span.total, device=device)[None] < seen
     many = (seen[:, 0] > step.topk).nonzero().squeeze(1)
     if len(many):
         slots = _select(q, w, pages, step, many + span.begin).long()  # [n, k], all filled
-        place = torch.empty(len(pages), dtype=torch.long)
+        place = torch.empty(len(pages), dtype=torch.long, device=device)
         table = step.tables[span.table, : -(-span.total // PAGE)].long()
-        place[table] = torch.arange(len(table))
-        chosen = torch.zeros(len(many), span.total, dtype=torch.bool)
+        place[table] = torch.arange(len(table), device=device)
+        chosen = torch.zeros(len(many), span.total, dtype=torch.bool, device=device)
         mask[many] = chosen.scatter_(1, place[slots // PAGE] * PAGE + slots % PAGE, True)
     return mask[None]

@@ -17,8 +17,9 @@ from pathlib import Path
 import torch
 
 from speciale.engine.core import Core, EngineOptions
+from speciale.engine.llm import check_device, placed
 from speciale.engine.params import SamplingParams
-from speciale.engine.store import page_bytes
+from speciale.engine.store import cache_type, page_bytes
 from speciale.errors import ConfigError
 from speciale.files import write_atomic
 from speciale.model import ModelConfig, Transformer, load_model
@@ -36,7 +37,7 @@ SHAPES = {
 
 
 def bench_model(name: str) -> Transformer:
-    """A model of random weights by the name of its shape, or the one in a folder."""
+    """A model of random weights by the name of its shape, or the one in a folder; on the CPU."""
     if name in SHAPES:
         model = Transformer(ModelConfig(**SHAPES[name]))
         model.initialise(0)
@@ -59,7 +60,8 @@ def bench_core(model: Transformer, context: int, batch: int = 1, **options) -> C
     """An engine with room for `batch` requests of `context` tokens and some more."""
     mtp = model.mtp is not None and options.get("speculate") is not False
     pages = batch * (-(-context // PAGE) + 8) + 8
-    budget = pages * page_bytes(model.config, mtp)
+    weight = model.embed_tokens.weight
+    budget = (pages + 1) * page_bytes(model.config, mtp, cache_type(weight)[0])
     return Core(model, None, EngineOptions(cache_bytes=budget, **options))
 
 
@@ -72,9 +74,9 @@ def plant(core: Core, context: int, seed: int = 0) -> list[int]:
     table = torch.tensor(pages)
     for layer in range(core.model.config.num_hidden_layers):
         latents = core.store.latents(layer).view(-1, PAGE, core.store.latents(layer).shape[1])
-        latents[table] = torch.randn(len(pages), *latents.shape[1:])
+        latents[table] = torch.randn(len(pages), *latents.shape[1:]).to(latents)
         index = core.store.index(layer)
-        index[table] = torch.randn(len(pages), *index.shape[1:])
+        index[table] = torch.randn(len(pages), *index.shape[1:]).to(index)
     core.prefix.insert(prompt, pages, context - 1)
     for page in pages:
         core.prefix.pool.release(page)
@@ -106,7 +108,14 @@ def prefill_seconds(core: Core, prompt: list[int]) -> float:
 
 
 def bench(
-    what: str, name: str, context: int, batch: int, tokens: int, attention: str, out: Path | None
+    what: str,
+    name: str,
+    context: int,
+    batch: int,
+    tokens: int,
+    attention: str,
+    device: str,
+    out: Path | None,
 ) -> dict:
     """`speciale bench`: one row of figures, written to `out` as JSON if given."""
     if context < 2 or batch < 1 or tokens < 1:
@@ -114,6 +123,7 @@ def bench(
             f"context {context}, batch {batch}, tokens {tokens}: give a context of 2 or more, and "
             "1 or more of the others"
         )
+    check_device(device)
     model = bench_model(name)
     if context + tokens > model.config.max_position_embeddings:
         raise ConfigError(
@@ -122,7 +132,9 @@ def bench(
         )
     if attention == "dense":
         model = dense(model)
+    model = placed(model, device)
     row: dict = {"bench": what, "config": name, "context": context, "attention": attention}
+    row["device"] = device if device == "cpu" else torch.cuda.get_device_name(device)
     core = bench_core(model, context, batch, speculate=False)
     if what == "decode":
         prompts = [plant(core, context, seed) for seed in range(batch)]

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from speciale.chat.markers import EOS
 from speciale.engine.attention import StepRows
+from speciale.engine.graphs import DecodeGraphs
 from speciale.engine.pages import PagePool
 from speciale.engine.params import SamplingParams
 from speciale.engine.prefix import PrefixCache
@@ -41,6 +42,7 @@ class EngineOptions:
     max_sequences: int = 64  # that run side by side
     max_waiting: int = 1024  # requests; beyond them OverloadedError
     speculate: bool | None = None  # draft with the MTP layer; None: where it measures faster
+    device: str = "cpu"  # for a model that is loaded: "cuda" has it in bfloat16 on a GPU
 
 
 class Core:
@@ -53,10 +55,11 @@ class Core:
         mtp = model.mtp is not None and options.speculate is not False
         if options.speculate and not mtp:
             raise RequestError("speculate is true, but the model has no MTP layer: leave it out")
+        weight = model.embed_tokens.weight
         budget = options.cache_bytes
         if budget is None:
-            budget = cache_budget(config, self.context, mtp)
-        self.store = Store(config, budget, mtp)
+            budget = cache_budget(config, self.context, mtp, weight=weight)
+        self.store = Store(config, budget, mtp, weight, spare=DecodeGraphs.serve(weight))
         self.prefix = PrefixCache(PagePool(self.store.pages, PAGE))
         self.scheduler = Scheduler(
             self.prefix.pool,

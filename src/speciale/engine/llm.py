@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from tokenizers import Tokenizer
@@ -51,7 +52,9 @@ def model_folder(folder: str | Path) -> Path:
 
 def load_core(folder: str | Path, options: EngineOptions) -> Core:
     """The engine's core for a run or an HF-layout folder; without a tokenizer it works on ids."""
-    model = load_model(folder)
+    check_device(options.device)
+    dtype = torch.float32 if options.device == "cpu" else torch.bfloat16
+    model = placed(load_model(folder, dtype), options.device)
     folder = model_folder(folder)
     tokenizer = None
     if (folder / "tokenizer.json").exists():
@@ -61,6 +64,25 @@ def load_core(folder: str | Path, options: EngineOptions) -> Core:
         tokenizer.no_truncation()
         check_fit(tokenizer, model, folder)
     return Core(model, tokenizer, options)
+
+
+def check_device(device: str) -> None:
+    """RequestError where a model cannot be put there."""
+    gpus = torch.cuda.device_count()
+    known = ["cpu", *(["cuda"] if gpus else []), *(f"cuda:{n}" for n in range(gpus))]
+    if device not in known:
+        raise RequestError(
+            f"there is no device {device!r} for PyTorch {torch.__version__} here: give one of "
+            f"{', '.join(known)}"
+        )
+
+
+def placed(model: Transformer, device: str) -> Transformer:
+    """The model on a device: its weights in bfloat16 on a GPU, its buffers in float32 anywhere."""
+    if device != "cpu":
+        for parameter in model.parameters():
+            parameter.data = parameter.data.to(torch.bfloat16)
+    return model.to(device)
 
 
 def check_fit(tokenizer: Tokenizer, model: Transformer, folder: Path) -> None:

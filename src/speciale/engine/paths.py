@@ -12,10 +12,11 @@ import time
 from functools import cached_property
 
 import torch
+from torch import Tensor
 
 from speciale.engine.attention import Span, StepRows
 from speciale.engine.layers import Layers
-from speciale.engine.store import Store, page_bytes
+from speciale.engine.store import Store, cache_type, page_bytes
 from speciale.model import Transformer
 from speciale.ops import PAGE
 
@@ -59,18 +60,28 @@ class PathChoice:
         one = {"num_hidden_layers": 1, "first_k_dense_replace": 1}
         config = model.config.model_copy(update=one)
         pages = -(-total // PAGE)
-        store = Store(config, pages * page_bytes(config, False), mtp=False)
+        weight = model.embed_tokens.weight
+        budget = pages * page_bytes(config, False, cache_type(weight)[0])
+        store = Store(config, budget, False, weight)
         store.latents(0).normal_()
         store.index(0).normal_()
         tables = torch.arange(pages, dtype=torch.int32)[None]
-        h = torch.randn(piece, config.hidden_size)
+        placed = tables.to(weight.device)
+        h = torch.randn(piece, config.hidden_size, dtype=weight.dtype, device=weight.device)
         seconds: dict[bool, list[float]] = {True: [], False: []}
         for _ in range(_ROUNDS):
             for masked, times in seconds.items():
                 span = Span(0, piece, total - piece, 0, masked)
-                step = StepRows([span], tables, config.index_topk)
+                step = StepRows([span], tables, config.index_topk, placed)
                 rope = model.rope(step.positions)
+                _wait(h)
                 start = time.perf_counter()
                 self._layers.run(0, h, rope, store, step)
+                _wait(h)
                 times.append(time.perf_counter() - start)
         return statistics.median(seconds[True]), statistics.median(seconds[False])
+
+
+def _wait(x: Tensor) -> None:
+    if x.is_cuda:
+        torch.cuda.synchronize(x.device)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from speciale import ops
 from speciale.engine.attention import Span, StepRows
+from speciale.engine.graphs import DecodeGraphs
 from speciale.engine.layers import Layers
 from speciale.engine.paths import PathChoice
 from speciale.engine.sequence import Sequence
@@ -24,8 +25,16 @@ class Runner:
         self.model, self.store = model, store
         self.layers = Layers(model)
         self.paths = PathChoice(model, self.layers)
+        self._device = model.embed_tokens.weight.device
         pages = min(-(-max_context // PAGE) + 1, store.pages)
-        self._tables = torch.zeros(max_sequences, pages, dtype=torch.int32)
+        self._tables = torch.zeros(max_sequences + 1, pages, dtype=torch.int32)  # last: of padding
+        if store.spare is not None:
+            self._tables[-1, 0] = store.spare
+        self._placed = self._tables.to(self._device)  # the same tensor where that is the CPU
+        self._graphs = None
+        if store.spare is not None:
+            topk = model.config.index_topk
+            self._graphs = DecodeGraphs(self._forward, self._placed, topk, store.spare)
         self._places: dict[int, int] = {}  # sequence -> its table
         self._written: list[list[int]] = [[] for _ in range(max_sequences)]  # the tables' like
         self._free = list(range(max_sequences))
@@ -43,7 +52,7 @@ class Runner:
             masked = self.paths.masked(stop - start, stop)
             spans.append(Span(begin, end, start, self._table(sequence, start), masked))
             begin = end
-        return StepRows(spans, self._tables, self.model.config.index_topk)
+        return StepRows(spans, self._tables, self.model.config.index_topk, self._placed)
 
     def _table(self, sequence: Sequence, start: int) -> int:
         """Brings the page table of a sequence up to date from position `start` on."""
@@ -55,14 +64,26 @@ class Runner:
         pages, written = sequence.pages, self._written[place]
         if first == 0 or written[first:] != pages[first:]:
             self._tables[place, first : len(pages)] = torch.tensor(pages[first:]).int()
+            if self._placed is not self._tables:
+                self._placed[place] = self._tables[place]
             written[first:] = pages[first:]
         return place
 
     @torch.inference_mode()
     def run(self, ids: list[int], step: StepRows) -> Tensor:
         """Token ids of the step's rows -> what the head reads, [N, hidden]."""
+        if self._graphs is not None:
+            hidden = self._graphs.run(ids, step)
+            if hidden is not None:
+                return hidden
+        return self._forward(self._ids(ids), step)
+
+    def _ids(self, ids: list[int]) -> Tensor:
+        return torch.tensor(ids, device=self._device)
+
+    def _forward(self, ids: Tensor, step: StepRows) -> Tensor:
         rope = self.model.rope(step.positions)
-        h = self.model.embed_tokens(torch.tensor(ids))  # [N, hidden]
+        h = self.model.embed_tokens(ids)  # [N, hidden]
         routing = []
         for n in range(self.model.config.num_hidden_layers):
             h, chosen = self.layers.run(n, h, rope, self.store, step)
@@ -75,15 +96,15 @@ class Runner:
     def run_mtp(self, hidden: Tensor, next_ids: list[int], step: StepRows) -> Tensor:
         """The MTP layer over hidden [N, hidden] and the tokens behind them -> [N, hidden]."""
         block = self.model.mtp
-        h = block.join(hidden, self.model.embed_tokens(torch.tensor(next_ids)))
+        h = block.join(hidden, self.model.embed_tokens(self._ids(next_ids)))
         layer = self.model.config.num_hidden_layers
         h, _ = self.layers.run(layer, h, self.model.rope(step.positions), self.store, step)
         return block.shared_head.norm(h)
 
     @torch.inference_mode()
     def logits(self, hidden: Tensor) -> Tensor:
-        """[N, hidden] -> [N, V] float32."""
-        return ops.linear(hidden, self.model.lm_head.weight).float()
+        """[N, hidden] -> [N, V] float32, on the CPU, where tokens are drawn."""
+        return ops.linear(hidden, self.model.lm_head.weight).float().cpu()
 
     @torch.inference_mode()
     def culprit(self, ids: list[int], step: StepRows, first: int, last: int) -> tuple[str, int]:
@@ -95,7 +116,7 @@ class Runner:
             rows = (~h[first : last + 1].isfinite().all(-1)).nonzero()
             return first + int(rows[0]) if len(rows) else None
 
-        h = self.model.embed_tokens(torch.tensor(ids))
+        h = self.model.embed_tokens(self._ids(ids))
         if (row := bad(h)) is not None:
             return "the embedding", row
         for n in range(self.model.config.num_hidden_layers):

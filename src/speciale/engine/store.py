@@ -17,18 +17,29 @@ from speciale.model import ModelConfig
 from speciale.ops import PAGE
 
 
-def page_bytes(config: ModelConfig, mtp: bool) -> int:
-    """Bytes of a page of 64 tokens: 64 x (layers x 4 (R + Dr + Di) + 2 x MoE layers x K)."""
+def page_bytes(config: ModelConfig, mtp: bool, dtype: torch.dtype = torch.float32) -> int:
+    """Bytes of a page of 64 tokens: 64 x (layers x 4 (R + Dr + Di) + 2 x MoE layers x K), with 2 in
+    place of 4 in bfloat16."""
     layers = config.num_hidden_layers + mtp
     width = config.kv_lora_rank + config.qk_rope_head_dim + config.index_head_dim
     routed = (config.num_hidden_layers - config.first_k_dense_replace) * config.num_experts_per_tok
-    return PAGE * (4 * layers * width + 2 * routed)
+    return PAGE * (dtype.itemsize * layers * width + 2 * routed)
 
 
-def cache_budget(config: ModelConfig, context: int, mtp: bool, requests: int = 16) -> int:
+def cache_budget(
+    config: ModelConfig,
+    context: int,
+    mtp: bool,
+    requests: int = 16,
+    weight: Tensor | None = None,
+) -> int:
     """Bytes of pages for so many requests of the longest context, but at most a quarter of the
-    memory that is free."""
-    wanted = requests * (-(-context // PAGE) + 1) * page_bytes(config, mtp)
+    memory that is free, or, where the model (one `weight` of it) is on a GPU, nine tenths of the
+    GPU's."""
+    dtype, device = cache_type(weight)
+    wanted = requests * (-(-context // PAGE) + 1) * page_bytes(config, mtp, dtype)
+    if device.type == "cuda":
+        return min(wanted, torch.cuda.mem_get_info(device)[0] * 9 // 10)
     try:
         free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (ValueError, OSError):  # a system that does not tell
@@ -36,13 +47,30 @@ def cache_budget(config: ModelConfig, context: int, mtp: bool, requests: int = 1
     return min(wanted, free // 4)
 
 
+def cache_type(weight: Tensor | None) -> tuple[torch.dtype, torch.device]:
+    """What the pages of a model are made of: on a GPU its own type, on the CPU float32."""
+    if weight is None or weight.device.type == "cpu":
+        return torch.float32, torch.device("cpu")
+    return weight.dtype, weight.device
+
+
 class Store:
     """The tensors behind the page numbers; `mtp`: also for the layer that drafts."""
 
-    def __init__(self, config: ModelConfig, budget_bytes: int, mtp: bool) -> None:
-        """RequestError where the budget holds no page."""
-        self.page_bytes = page_bytes(config, mtp)
-        self.pages = budget_bytes // self.page_bytes
+    def __init__(
+        self,
+        config: ModelConfig,
+        budget_bytes: int,
+        mtp: bool,
+        weight: Tensor | None = None,
+        spare: bool = False,
+    ) -> None:
+        """weight: one of the model, beside which the pages lie; spare: keep one page apart, for the
+        padding of recorded steps. RequestError where the budget holds no page."""
+        dtype, device = cache_type(weight)
+        self.page_bytes = page_bytes(config, mtp, dtype)
+        self.pages = budget_bytes // self.page_bytes - spare
+        self.spare = self.pages if spare else None
         if self.pages < 1:
             raise RequestError(
                 f"cache_bytes = {budget_bytes} holds no page of {PAGE} tokens, which takes "
@@ -51,11 +79,13 @@ class Store:
         width = config.kv_lora_rank + config.qk_rope_head_dim
         layers = config.num_hidden_layers + mtp
         moe_layers = config.num_hidden_layers - config.first_k_dense_replace
-        self._latents = [torch.zeros(self.pages * PAGE, width) for _ in range(layers)]
-        self._index = [torch.zeros(self.pages, config.index_head_dim, PAGE) for _ in range(layers)]
-        self._routing = torch.zeros(
-            self.pages * PAGE, moe_layers, config.num_experts_per_tok, dtype=torch.int16
-        )
+        there = dict(dtype=dtype, device=device)
+        pages = self.pages + spare
+        keys = (pages, config.index_head_dim, PAGE)
+        self._latents = [torch.zeros(pages * PAGE, width, **there) for _ in range(layers)]
+        self._index = [torch.zeros(keys, **there) for _ in range(layers)]
+        experts = (pages * PAGE, moe_layers, config.num_experts_per_tok)
+        self._routing = torch.zeros(experts, dtype=torch.int16, device=device)
 
     @property
     def bytes(self) -> int:
@@ -82,7 +112,7 @@ class Store:
     def routing(self, pages: list[int], length: int) -> Tensor:
         """Expert ids of a request's first `length` tokens, [length, MoE layers, K] int16."""
         whole = self._routing.view(-1, PAGE, *self._routing.shape[1:])
-        return whole[torch.tensor(pages, dtype=torch.long)].flatten(0, 1)[:length].clone()
+        return torch.cat([whole[page] for page in pages])[:length].cpu()
 
     def copy(self, pages: list[tuple[int, int]]) -> None:
         """Copies whole pages (from, to), one after the other."""

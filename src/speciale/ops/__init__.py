@@ -65,6 +65,8 @@ def linear(x: Tensor, weight: Tensor) -> Tensor:
 
 def expert_mlp(x: Tensor, ids: Tensor, weights: Tensor, gate_up: Tensor, down: Tensor) -> Tensor:
     """SwiGLU of each row's experts, weighted and summed; shapes in `torch_backend.expert_mlp`."""
+    if not torch.is_grad_enabled() and x.is_cuda and x.dtype == torch.bfloat16:
+        return torch_backend.grouped_expert_mlp(x, ids, weights, gate_up, down)
     if torch.is_grad_enabled() or not _kernels(x) or len(x) * ids.shape[1] > 64 * len(gate_up):
         return torch_backend.expert_mlp(x, ids, weights, gate_up, down)
     return cpu_backend.expert_mlp(

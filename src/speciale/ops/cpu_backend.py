@@ -35,7 +35,7 @@ def threads() -> ctypes.c_int64:
 
 def index_topk(
     q: Tensor, w: Tensor, index_pages: Tensor, tables: Tensor, rows: Tensor, lengths: Tensor,
-    topk: int,
+    topk: int, max_length: int | None = None,
 ) -> Tensor:  # fmt: skip
     """Slots of the top-k visible keys of each query; see `paged_torch.index_topk`."""
     n, heads, dim = q.shape

@@ -18,13 +18,13 @@ _BLOCK_FLOATS = 1 << 22  # 16 MB: bound of a block of queries' intermediate
 
 def index_topk(
     q: Tensor, w: Tensor, index_pages: Tensor, tables: Tensor, rows: Tensor, lengths: Tensor,
-    topk: int,
+    topk: int, max_length: int | None = None,
 ) -> Tensor:  # fmt: skip
     """Slots of the top-k visible keys of each query by I = sum_j w_j ReLU(q_j . k).
 
     q [N, Hi, Di], w [N, Hi], index_pages [pages, Di, 64], tables int32, rows and
     lengths [N] int32 -> [N, topk] int32, ascending by position, -1 at the end where fewer
-    are visible.
+    are visible. max_length: none of lengths is greater; who runs on a GPU need not wait to know.
     """
     out = torch.full((len(q), topk), -1, dtype=torch.int32, device=q.device)
     for here, table, longest, positions in _blocks(tables, rows, lengths, q.shape[1]):

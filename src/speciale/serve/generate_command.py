@@ -26,11 +26,12 @@ def generate_text(
     think: bool,
     schema: Path | None,
     sampling: dict[str, Any],
+    device: str = "cpu",
 ) -> None:
     """Prints the completions; RequestError for what cannot be served."""
     params = SamplingParams(**sampling, grammar=_grammar(schema, chat and think))
     text = read_text(Path("-")) if prompt == "-" else prompt
-    llm = LLM(folder)
+    llm = LLM(folder, device=device)
     if chat and llm.tokenizer is not None:
         mode = "thinking" if think else "chat"
         ids = encode_ids(llm.tokenizer, [{"role": "user", "content": text}], mode)
