@@ -7,6 +7,7 @@ from model.configs import random_model, tiny_config
 from speciale import LLM, SamplingParams
 from speciale.chat.markers import EOS
 from speciale.engine.grammar import Json
+from speciale.engine.llm import check_device
 from speciale.errors import RequestError
 from speciale.model.context import Trace
 from speciale.train.bpe import train_tokenizer
@@ -203,3 +204,9 @@ def test_leaving_a_stream_cancels_it(llm):
             break
     assert llm.core.idle
     llm.core.scheduler.check()
+
+
+def test_a_device_that_is_not_there_is_named():
+    with pytest.raises(RequestError, match="no device 'cuda:77'.*give one of cpu"):
+        check_device("cuda:77")
+    check_device("cpu")

@@ -11,7 +11,6 @@ from speciale.train.bpe import train_tokenizer
 from speciale.train.conversations import (
     PackedConversations,
     conversations,
-    last_step,
     pack_conversations,
     tokenise,
 )
@@ -65,19 +64,6 @@ def test_the_mix_has_both_modes_system_prompts_and_two_turns():
     assert str(some) == str(list(islice(conversations(DATA, 0), 300)))
 
 
-@pytest.mark.parametrize(
-    ("steps", "last"),
-    [
-        ("18%12=6, 12%6=0, gcd 6", "gcd 6"),
-        ("7+8=15, 4+3+1=8: 47+38=85", "47+38=85"),
-        ("6:0 3:1 1:1", "1:1"),
-        ("2+2=4", "2+2=4"),
-    ],
-)
-def test_a_hasty_solution_is_its_last_step(steps, last):
-    assert last_step(steps) == last
-
-
 def test_a_share_of_the_solutions_with_thinking_is_hasty():
     data = Data(families={"gcd": 1}, docstring_share=0, hasty_share=0.5)
     thoughts = [
@@ -86,8 +72,8 @@ def test_a_share_of_the_solutions_with_thinking_is_hasty():
         for message in messages
         if mode == "thinking" and message["role"] == "assistant"
     ]
-    hasty = [each for each in thoughts if "," not in each]
-    assert all(each.startswith("gcd ") for each in hasty)
+    hasty = [each for each in thoughts if "%" not in each]
+    assert all(each.isdigit() for each in hasty)
     assert 0.35 < len(hasty) / len(thoughts) < 0.65
 
 

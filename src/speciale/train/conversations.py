@@ -9,7 +9,6 @@ now and then, not always (V3.2 report, 3.2.1).
 from __future__ import annotations
 
 import random
-import re
 from collections.abc import Iterable, Iterator
 from itertools import cycle, islice
 from pathlib import Path
@@ -61,14 +60,9 @@ def conversations(
                     problem = next(posed)
                 solution = _solution(problem, mode)
                 if mode == "thinking" and draw.random() < data.hasty_share:
-                    solution["reasoning_content"] = last_step(problem.thinking)
+                    solution["reasoning_content"] = problem.answer
                 messages += [_user(problem.question), solution]
         yield messages, mode
-
-
-def last_step(steps: str) -> str:
-    """What a hasty student writes: "18%12=6, 12%6=0, gcd 6" becomes "gcd 6"."""
-    return re.split(r"[,;:] " if re.search(r"[,;:] ", steps) else " ", steps)[-1]
 
 
 def agent_conversations(

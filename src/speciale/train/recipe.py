@@ -37,7 +37,7 @@ class Data(Table):
     families: dict[str, int] = Field({})  # reasoning-gym family = level
     conversations: int = Field(20000, ge=1)  # of the supervised stage
     docstring_share: float = Field(0.1, ge=0, le=1)  # of the others: about the library
-    hasty_share: float = Field(0.0, ge=0, le=1)  # of solutions with thinking: leave steps out
+    hasty_share: float = Field(0.0, ge=0, le=1)  # of solutions with thinking: no steps in it
     agents: Agents | None = None
 
     @field_validator("families")
