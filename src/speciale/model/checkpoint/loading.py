@@ -116,7 +116,7 @@ def _fill(weights: Weights, piece: Piece, local: Tensor, own: tuple[slice, ...])
     if start >= stop:
         return
     target = local[start - own[0].start : stop - own[0].start]
-    if target.shape == piece.shape and target.is_contiguous():
+    if target.shape == piece.shape and target.is_contiguous() and target.device.type == "cpu":
         weights.read(piece, target)
     else:
         target.copy_(weights.get(piece)[(slice(start - first, stop - first), *own[1:])])

@@ -62,13 +62,15 @@ class Shards:
         return out
 
     def read(self, name: str, out: Tensor, skip: int = 0) -> None:
-        """Fills `out`, contiguous and of the tensor's dtype, from the tensor's number `skip` on."""
+        """Fills `out`, contiguous, on the CPU and of the tensor's dtype, from the tensor's number
+        `skip` on."""
         entry = self.entries[name]
         buffer = memoryview(out.view(-1).view(torch.uint8).numpy())
         at = entry.start + skip * out.element_size()
         try:
             file = self._files[entry.file].fileno()
-            os.posix_fadvise(file, at + len(buffer), _AHEAD, os.POSIX_FADV_WILLNEED)
+            if hasattr(os, "posix_fadvise"):  # macOS has none
+                os.posix_fadvise(file, at + len(buffer), _AHEAD, os.POSIX_FADV_WILLNEED)
             while buffer:
                 count = os.preadv(file, [buffer], at)
                 if not count:

@@ -59,7 +59,7 @@ class Weights:
         return out
 
     def read(self, piece: Piece, out: Tensor) -> None:
-        """Fills `out`, contiguous with the piece's shape and of any type, with its values."""
+        """Fills `out`, contiguous with the piece's shape, on the CPU and of any type."""
         name = self.entry(piece)
         dtype = DTYPES[self.shards.entries[name].dtype]
         if dtype == FP8:
