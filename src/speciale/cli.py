@@ -16,6 +16,7 @@ from speciale import __version__
 from speciale.agents.tools.commands import tools_app
 from speciale.convert.commands import convert
 from speciale.errors import SpecialeError
+from speciale.evals.commands import evaluate
 from speciale.plan.commands import plan
 from speciale.rl.commands import distill, rl, rl_worker
 from speciale.serve.accounts.commands import keys_app, usage
@@ -160,6 +161,7 @@ app.command()(plan)
 app.command()(rl)
 app.command("rl-worker")(rl_worker)
 app.command()(distill)
+app.command("eval")(evaluate)
 
 
 @app.command()

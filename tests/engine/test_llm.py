@@ -207,6 +207,6 @@ def test_leaving_a_stream_cancels_it(llm):
 
 
 def test_a_device_that_is_not_there_is_named():
-    with pytest.raises(RequestError, match="no device 'cuda:77'.*give one of cpu"):
+    with pytest.raises(RequestError, match=r"no device 'cuda:77'.*give one of cpu"):
         check_device("cuda:77")
     check_device("cpu")

@@ -102,7 +102,8 @@ class ChatConversation:
         self.messages.append(message)
         self.context.append(message)
         details = usage.get("prompt_tokens_details") or {}
-        sample = Sample([], [], finish, details.get("cached_tokens") or 0)
+        cached = details.get("cached_tokens") or 0
+        sample = Sample([], [], finish, cached, extras={"usage": usage} if usage else {})
         return Reply(message, sample, [], time.monotonic() - begun)
 
     def add(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()) -> None:

@@ -20,7 +20,7 @@ from speciale.engine.store import Store, cache_type, page_bytes
 from speciale.model import Transformer
 from speciale.ops import PAGE
 
-_PIECES = (32, 128, 512)  # tokens; a piece takes the answer of the largest that it reaches
+PIECES = (32, 128, 512)  # tokens; a piece takes the answer of the largest that it reaches
 _ROUNDS = 3
 
 
@@ -32,13 +32,13 @@ class PathChoice:
     def crossings(self) -> dict[int, int]:
         """Tokens of a piece -> the longest context at whose end MHA was still the faster way. Set
         by who wants what was measured before: the two ways differ in their last bits."""
-        return {piece: self._crossing(piece) for piece in _PIECES}
+        return {piece: self._crossing(piece) for piece in PIECES}
 
     def masked(self, piece: int, total: int) -> bool:
         """Whether `piece` tokens that end a context of `total` take the MHA way."""
-        if piece < _PIECES[0]:
+        if piece < PIECES[0]:
             return False
-        return total <= self.crossings[max(size for size in _PIECES if size <= piece)]
+        return total <= self.crossings[max(size for size in PIECES if size <= piece)]
 
     def _crossing(self, piece: int) -> int:
         topk = self._model.config.index_topk

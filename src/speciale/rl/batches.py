@@ -16,11 +16,11 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from speciale.agents.lockstep import Lockstep
 from speciale.engine.core import Core, EngineOptions
 from speciale.engine.store import cache_budget
 from speciale.model import Transformer
 from speciale.rl.draws import Draw, Draws
-from speciale.rl.lockstep import Lockstep
 from speciale.rl.recipe import Recipe, Rollout
 from speciale.rl.rewards.component import Rewards
 from speciale.rl.rollouts import Group, Rollouts, new_group

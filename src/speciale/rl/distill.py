@@ -19,6 +19,7 @@ from typing import Any, Literal
 from pydantic import Field
 from tokenizers import Tokenizer
 
+from speciale.agents.lockstep import Lockstep
 from speciale.chat.tokenizer import fingerprint, load_tokenizer, save_tokenizer
 from speciale.engine.llm import model_folder
 from speciale.errors import CheckpointError, DataError
@@ -26,7 +27,6 @@ from speciale.files import write_atomic
 from speciale.model import Transformer, load_model, save_model
 from speciale.rl.batches import sampler_core
 from speciale.rl.draws import Draws
-from speciale.rl.lockstep import Lockstep
 from speciale.rl.recipe import PACKAGE, Curriculum, Domain, Optimisation, Recipe, Rollout
 from speciale.rl.rewards.settings import build
 from speciale.rl.rollouts import Rollout as Attempt

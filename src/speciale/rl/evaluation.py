@@ -12,12 +12,12 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
+from speciale.agents.lockstep import Lockstep
 from speciale.agents.loop import judge
 from speciale.agents.trajectory import Trajectory
 from speciale.engine.core import Core
 from speciale.errors import ConfigError
 from speciale.rl.draws import Cell, Draw, cells_of
-from speciale.rl.lockstep import Lockstep
 from speciale.rl.recipe import Recipe
 from speciale.rl.rewards.component import Reward, RewardError, Rewards
 from speciale.rl.rollouts import Rollouts, seed_of

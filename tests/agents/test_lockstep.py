@@ -6,11 +6,11 @@ import random
 import pytest
 
 from model.configs import random_model, tiny_config
+from speciale.agents.lockstep import Lockstep
 from speciale.agents.sampler import SamplerError
 from speciale.agents.scripted import byte_tokenizer
 from speciale.engine.core import Core, EngineOptions
 from speciale.engine.params import SamplingParams
-from speciale.rl.lockstep import Lockstep
 
 
 @pytest.fixture(scope="module")
