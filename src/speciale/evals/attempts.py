@@ -34,6 +34,7 @@ class Question:
     thinking: bool = True
     max_tokens: int | None = None  # of a completion, below the settings'
     tools: str | None = None  # our own, as `--tools` names them, where the task brings none
+    wrap: Callable[[Any], Any] = lambda model: model  # what stands between; not of a script
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ def _work(target: Target, key: str, question: Question, sample: int, settings: S
         )
         trajectory, error = Trajectory(), None
         try:
-            model = target.model(question) if target.scripted else target.model
+            model = target.model(question) if target.scripted else question.wrap(target.model)
             trajectory = await work_on_task(model, question.task, plan, tools=question.tools)
             target.leave()
             error = trajectory.error

@@ -9,7 +9,7 @@ import typer
 
 from speciale.errors import ConfigError
 
-_SUITES = "reasoning, agent, longctx, format"
+_SUITES = "reasoning, agent, longctx, format, safety"
 
 
 def evaluate(
