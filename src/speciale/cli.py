@@ -166,7 +166,7 @@ app.command("eval")(evaluate)
 
 @app.command()
 def report(run: Annotated[Path, typer.Argument(help="Folder of a run, finished or not.")]) -> None:
-    """Write a run's report.html, one page with no other files.
+    """Write a run's report.html, one page with no other files, and its MODEL_CARD.md.
 
     \b
     Examples:
@@ -180,7 +180,10 @@ def report(run: Annotated[Path, typer.Argument(help="Folder of a run, finished o
     else:
         from speciale.evals.report import write_report
 
+    from speciale.evals.card import write_card
+
     print(f"report: {write_report(run).resolve()}")
+    print(f"card:   {write_card(run).resolve()}")
 
 
 @app.command()

@@ -1,0 +1,94 @@
+"""The model card: what runs and evaluations recorded, and nothing that they did not."""
+
+import json
+
+import pytest
+import yaml
+from test_report import write_run
+
+from speciale.errors import CheckpointError
+from speciale.evals.card import card, read_history, write_card
+
+
+def row(cell, pass1, **more):
+    return {
+        "cell": cell, "tasks": 20, "samples": 4, "pass1": pass1,
+        "interval": None if pass1 is None else [pass1 - 0.1, pass1 + 0.1], "k": 4, "passk": 0.9,
+        "score": pass1, "chance": 0.1, "tokens": 30.0, "tokens_per_solved": 60.0,
+        "cost_per_solved": None, "not_measured": 0, "budget": None, **more,
+    }  # fmt: skip
+
+
+def evaluation(suite, *rows):
+    settings = {"seed": 3, "samples": 4, "temperature": 1.0}
+    return json.dumps({"suite": suite, "rows": list(rows), "settings": settings})
+
+
+@pytest.fixture
+def base(tmp_path):
+    run = write_run(tmp_path / "runs" / "base")
+    (run / "recipe.toml").write_text(
+        'name = "base"\n[data]\nsources = ["stdlib"]\ntext_megabytes = 1.5\ncontext = 768\n'
+        "conversations = 900\nhasty_share = 0.5\nproblem_share = 0.85\nfamilies = { gcd = 1 }\n"
+    )
+    return run
+
+
+@pytest.fixture
+def trained(base, tmp_path):
+    """An RL run behind it."""
+    run = tmp_path / "runs" / "better"
+    (run / "evals").mkdir(parents=True)
+    (run / "run.json").write_text(json.dumps({"name": "better", "command": "speciale rl mixed"}))
+    (run / "recipe.toml").write_text(f'name = "better"\nmodel = "{base}"\n')
+    lines = [
+        {"kind": "eval", "rows": [{"domain": "math", "trained": True, "pass1": 0.25}]},
+        {"kind": "step", "step": 1, "seconds": 90},
+        {"kind": "eval", "rows": [{"domain": "math", "trained": True, "pass1": 0.75}]},
+    ]
+    (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (run / "evals" / "reasoning.json").write_text(
+        evaluation("reasoning", row("gcd@1", 0.5), row("hard@1", 0.15), row("lost@1", None))
+    )
+    return run
+
+
+def test_a_card_tells_of_all_runs_behind_a_model(trained):
+    text = card(read_history(trained))
+    assert text.index("dense pre-training") < text.index("**better**: 1 steps of reinforcement")
+    assert "| math | yes | 1 | 25.0% | 75.0% |" in text and "1.5 minutes" in text
+    assert "gcd (level 1)" in text and "50.0% leave out the steps" in text
+    assert "more than 768 tokens" in text
+    assert "`speciale speedrun --recipe laptop --set train.seed=0`" in text
+    assert "`speciale rl mixed`" in text
+
+
+def test_evaluations_stand_with_intervals_and_what_is_missing_is_said(trained):
+    text = card(read_history(trained))
+    assert "| gcd@1 | 20 | 50.0% | 40.0% to 60.0% | 90.0% (k = 4) | 10.0% | 60 |" in text
+    assert "| lost@1 | 20 | not measured |" in text
+    assert "Not told from guessing: reasoning: hard@1." in text
+    assert "Not measured: agent, longctx, format, safety." in text
+
+
+def test_the_block_for_the_hub_is_yaml(trained):
+    _, block, _ = card(read_history(trained)).split("---\n", 2)
+    data = yaml.safe_load(block)
+    [model] = data["model-index"]
+    assert [each["metrics"][0]["value"] for each in model["results"]] == [0.5, 0.15]
+    assert model["results"][0]["dataset"] == {"name": "gcd@1", "type": "reasoning"}
+
+
+def test_a_bare_folder_gets_a_card_that_says_what_is_missing(tmp_path):
+    (tmp_path / "bare").mkdir()
+    text = write_card(tmp_path / "bare").read_text()
+    assert "Stages: not recorded." in text and "Not measured: `speciale eval` writes it." in text
+    with pytest.raises(CheckpointError, match="no run folder"):
+        write_card(tmp_path / "nowhere")
+
+
+def test_broken_files_are_left_out(trained):
+    (trained / "evals" / "agent.json").write_text("{")
+    with open(trained / "metrics.jsonl", "a") as file:
+        file.write('{"kind": "eval", "ro')
+    assert "| math | yes | 1 | 25.0% | 75.0% |" in card(read_history(trained))
