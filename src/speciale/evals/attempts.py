@@ -125,6 +125,7 @@ async def attempts(
 def _work(target: Target, key: str, question: Question, sample: int, settings: Settings):
     async def work() -> Record:
         limit = min(filter(None, (settings.max_tokens, question.max_tokens)))
+        limit = None if target.scripted else limit  # a script's tokens are bytes
         params = SamplingParams(
             max_tokens=limit, temperature=settings.temperature, seed=int(key[:12], 16)
         )

@@ -18,7 +18,7 @@ def table(found: Found) -> Table:
     heads = ["thinking"] * budgets + ["tasks", "pass@1", "95%", "pass@k", "chance"]
     heads += ["tokens", "per solved"] + ["cost"] * cost + ["not measured"] * missing
     for head in heads:
-        shown.add_column(head, justify="right")
+        shown.add_column(head, justify="right", no_wrap=True)
     for row in found.rows:
         low, high = row["interval"] or (None, None)
         several = "" if row["k"] is None else f"{_percent(row['passk'])} ({row['k']})"

@@ -42,12 +42,13 @@ def run_eval(request: Request) -> None:
 async def _run(request: Request) -> None:
     for name in request.suites:
         found = [await _one(where, name, request) for where in request.targets]
+        wide = None if console.is_terminal else 120  # of a pipe nobody knows
         for each in found:
-            console.print(table(each))
+            console.print(table(each), width=wide)
         if len(found) == 2:
             if request.budgets:
                 raise ConfigError("--against compares whole answers: leave --budgets out")
-            console.print(difference(*found))
+            console.print(difference(*found), width=wide)
 
 
 async def _one(where: str, name: str, request: Request) -> Found:
