@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from rich.console import Console
+
 from speciale.errors import ConfigError
 from speciale.evals.attempts import Settings
 from speciale.evals.evaluation import Found, evaluate, suite_named
@@ -42,13 +44,14 @@ def run_eval(request: Request) -> None:
 async def _run(request: Request) -> None:
     for name in request.suites:
         found = [await _one(where, name, request) for where in request.targets]
-        wide = None if console.is_terminal else 120  # of a pipe nobody knows
+        # How wide a pipe is nobody knows: wide enough for whoever reads it later.
+        shown = console if console.is_terminal else Console(width=120, highlight=False)
         for each in found:
-            console.print(table(each), width=wide)
+            shown.print(table(each))
         if len(found) == 2:
             if request.budgets:
                 raise ConfigError("--against compares whole answers: leave --budgets out")
-            console.print(difference(*found), width=wide)
+            shown.print(difference(*found))
 
 
 async def _one(where: str, name: str, request: Request) -> Found:
