@@ -42,7 +42,7 @@ from vllm.transformers_utils.config import get_config
 c = get_config(FOLDER, trust_remote_code=False)
 print(json.dumps([c.architectures[0], c.index_topk, c.n_routed_experts, c.kv_lora_rank]))
 """,
-    # torchvision's compiled part is CUDA's; two of its operators are looked up where it is imported.
+    # torchvision's compiled part is CUDA's; two of its operators are looked up at its import.
     "sglang": """
 import torch
 for operator in ("nms", "qnms"):
