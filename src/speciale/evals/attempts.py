@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,6 @@ class Settings:
     temperature: float = 1.0
     max_tokens: int = 1024  # of a completion
     turns: int = 16  # completions of an attempt
-    seconds: float | None = None  # of an attempt
     thinking_tokens: int | None = None  # then the thinking is ended (budget.py)
 
 
@@ -83,6 +82,12 @@ def key_of(digest: str, suite: str, question: Question, settings: Settings, samp
     return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
 
 
+def seed_of(suite: str, question: Question, settings: Settings, sample: int) -> int:
+    """Of an attempt's draws: the same for all targets, so that a comparison is of them alone."""
+    words = f"{suite}/{question.cell}/{question.task.id}/{settings.seed}/{sample}"
+    return int.from_bytes(hashlib.blake2b(words.encode(), digest_size=6).digest(), "big")
+
+
 async def attempts(
     target: Target,
     suite: str,
@@ -109,7 +114,7 @@ async def attempts(
             continue
         # Who shares a batch decides last bits: an exact target is asked a whole batch or none.
         made = await target.run(
-            [_work(target, *job, settings) for job in (batch if target.exact else missing)]
+            [_work(target, suite, *job, settings) for job in (batch if target.exact else missing)]
         )
         wanted = {key for key, *_ in missing}
         fresh = [record for record in made if record.key in wanted]
@@ -122,16 +127,17 @@ async def attempts(
     return [known[key] for key, *_ in jobs]
 
 
-def _work(target: Target, key: str, question: Question, sample: int, settings: Settings):
+def _work(
+    target: Target, suite: str, key: str, question: Question, sample: int, settings: Settings
+) -> Callable[[], Awaitable[Record]]:
     async def work() -> Record:
         limit = min(filter(None, (settings.max_tokens, question.max_tokens)))
         limit = None if target.scripted else limit  # a script's tokens are bytes
-        params = SamplingParams(
-            max_tokens=limit, temperature=settings.temperature, seed=int(key[:12], 16)
-        )
+        seed = seed_of(suite, question, settings, sample)
+        params = SamplingParams(max_tokens=limit, temperature=settings.temperature, seed=seed)
         plan = Plan(
             params=params,
-            budget=Budget(settings.turns, seconds=settings.seconds),
+            budget=Budget(settings.turns),
             thinking=question.thinking,
         )
         trajectory, error = Trajectory(), None

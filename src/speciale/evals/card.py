@@ -1,4 +1,4 @@
-"""MODEL_CARD.md in Hugging Face's form, from what runs have recorded; nothing is typed by hand.
+"""MODEL_CARD.md in Hugging Face's form: every figure in it is one that runs have recorded.
 
 A model that RL made has a run behind it, which its recipe names: the card tells of both. What was
 not recorded is said to be so.
@@ -16,11 +16,21 @@ from typing import Any
 
 from speciale.engine.llm import model_folder
 from speciale.errors import CheckpointError
-from speciale.evals.records import Run, mapping, number, objects, read_run, run_totals, totals
+from speciale.evals.records import (
+    Run,
+    mapping,
+    number,
+    objects,
+    parsed,
+    read_run,
+    run_totals,
+    totals,
+)
 from speciale.evals.target import model_digest
 from speciale.files import write_atomic
 
 ABSENT = "not recorded"
+_OF_THE_MACHINE = {"stdlib", "usr-share-doc"}  # what Python and the system bring
 _MOST_RUNS = 8  # behind one another
 _TITLES = {
     "pretrain": "dense pre-training", "warmup": "indexer warm-up", "sparse": "sparse training",
@@ -109,7 +119,7 @@ def card(history: History) -> str:
 def _metadata(history: History) -> str:
     """The block that Hugging Face's hub reads; results are those of `speciale eval`."""
     lines = [
-        "---", "license: mit", "language:", "- en", "library_name: speciale",
+        "---", "language:", "- en", "library_name: speciale",
         "pipeline_tag: text-generation", "tags:", "- deepseek_v32", "- sparse-attention",
         *(["- reinforcement-learning"] if len(history.runs) > 1 else []),
     ]  # fmt: skip
@@ -145,7 +155,7 @@ def _about(history: History) -> str:
         ("vocabulary", told("vocab_size")),
     ]
     what = (
-        "A DeepSeek-V3.2 at the size of a laptop, made from nothing: latent attention, a lightning "
+        "A small DeepSeek-V3.2, made from nothing: latent attention, a lightning "
         "indexer that picks what each token attends to, a mixture of experts, multi-token "
         "prediction, V3.2's chat format. It shows the system, not skill.\n\n"
     )
@@ -205,14 +215,7 @@ def _rl_lines(folder: Path) -> list[dict]:
         text = (folder / "metrics.jsonl").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return []
-    found = []
-    for line in text.split("\n"):
-        try:
-            value = json.loads(line)
-        except ValueError:
-            continue
-        found += [value] if isinstance(value, dict) else []
-    return found
+    return [line for line in map(parsed, text.split("\n")) if line is not None]
 
 
 def _data(history: History) -> str:
@@ -221,7 +224,7 @@ def _data(history: History) -> str:
         return f"{ABSENT.capitalize()}.\n"
     lines = [
         f"- text: {', '.join(map(_text, data.get('sources', []))) or ABSENT}, at most "
-        f"{_text(data.get('text_megabytes'))} MB, found on the machine that trained it",
+        f"{_text(data.get('text_megabytes'))} MB",
         f"- problems of reasoning-gym, {_percent(number(data.get('problem_share')))} of the "
         "pre-training tokens: "
         + ", ".join(
@@ -233,7 +236,8 @@ def _data(history: History) -> str:
         lines.append(f"- of those with thinking {_percent(hasty)} leave out the steps")
     if agents := mapping(data.get("agents")):
         lines.append(f"- synthesised tasks with tools: {_count(number(agents.get('tasks')))}")
-    lines.append("- nothing was downloaded, no person's data was collected")
+    if set(data.get("sources", ())) <= _OF_THE_MACHINE:
+        lines.append("- nothing was downloaded, no person's data was collected")
     return "\n".join(lines) + "\n"
 
 
@@ -241,11 +245,8 @@ def _evaluations(history: History) -> list[dict]:
     """What `speciale eval` left in the last run's folder."""
     found = []
     for path in sorted((history.last.path / "evals").glob("*.json")):
-        try:
-            value = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue
-        if isinstance(value, dict) and objects(value.get("rows")):
+        value = parsed(path.read_text(encoding="utf-8", errors="replace"))
+        if value is not None and objects(value.get("rows")):
             found.append(value)
     return found
 

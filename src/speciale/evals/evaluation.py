@@ -18,7 +18,6 @@ from speciale.errors import ConfigError
 from speciale.evals import statistics
 from speciale.evals.attempts import Question, Record, Settings, attempts
 from speciale.evals.budget import Thrifty
-from speciale.evals.policies import scripted
 from speciale.evals.suites import SUITES, Suite
 from speciale.evals.suites.suite import Choice
 from speciale.evals.table import Prices, compared, rows_of
@@ -43,12 +42,9 @@ class Found:
 
 def suite_named(name: str) -> Suite:
     if name not in SUITES:
-        raise ConfigError(f"there is no suite {name!r}: give one of {', '.join(SUITES)}")
+        known = "; ".join(f"{each.name} ({each.about})" for each in SUITES.values())
+        raise ConfigError(f"there is no suite {name!r}: give one of {known}")
     return SUITES[name]
-
-
-def policy(name: str, suite: Suite, seed: int) -> Target:
-    return scripted(name, suite, seed)
 
 
 async def evaluate(

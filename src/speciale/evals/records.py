@@ -78,7 +78,7 @@ def _read_text(path: Path, content: str, notes: list[str]) -> str | None:
     return None
 
 
-def _parse(text: str) -> dict | None:
+def parsed(text: str) -> dict | None:
     """A JSON object, or None for anything else."""
     try:
         value = json.loads(text)
@@ -91,7 +91,7 @@ def _read_object(path: Path, content: str, notes: list[str]) -> dict:
     text = _read_text(path, content, notes)
     if text is None:
         return {}
-    value = _parse(text)
+    value = parsed(text)
     if value is None:
         notes.append(f"{path.name} is not a complete JSON object, so it is left out ({content}).")
         return {}
@@ -104,8 +104,8 @@ def _read_stages(path: Path, notes: list[str]) -> list[Stage]:
     steps: dict[tuple[str, str], dict[float, dict]] = {}
     # Only "\n" ends a line: str.splitlines would also cut at U+2028, legal inside JSON strings.
     lines = [line for line in (text or "").split("\n") if line.strip()]
-    broken = [number for number, line in enumerate(lines, 1) if _parse(line) is None]
-    for row in filter(None, map(_parse, lines)):
+    broken = [number for number, line in enumerate(lines, 1) if parsed(line) is None]
+    for row in filter(None, map(parsed, lines)):
         name, kind = str(row.get("stage", "unnamed")), row.get("kind")
         if kind == "stage":
             stages.setdefault(name, Stage(name)).summary = row

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -38,6 +37,10 @@ class Request:
 
 def run_eval(request: Request) -> None:
     """Prints a table a suite and target; ConfigError for what cannot be asked."""
+    if request.budgets and len(request.targets) > 1:
+        raise ConfigError("--against compares whole answers: leave --budgets out")
+    for name in request.suites:
+        suite_named(name)
     asyncio.run(_run(request))
 
 
@@ -49,19 +52,17 @@ async def _run(request: Request) -> None:
         for each in found:
             shown.print(table(each))
         if len(found) == 2:
-            if request.budgets:
-                raise ConfigError("--against compares whole answers: leave --budgets out")
             shown.print(difference(*found))
 
 
 async def _one(where: str, name: str, request: Request) -> Found:
     suite, choice = suite_named(name), request.choice
     if choice.store is None and (Path(where) / "tasks" / "families").is_dir():
-        choice = Choice(**{**vars(choice), "store": Path(where) / "tasks"})
+        choice = replace(choice, store=Path(where) / "tasks")
     async with _open(where, name, request) as target:
         folder = request.out or place(where)
         if len(request.targets) > 1 and request.out is not None:
-            folder = request.out / target.name
+            folder = request.out / f"{target.name}-{target.digest}"
         found = await evaluate(
             target, suite, choice, request.settings, folder, request.budgets, request.prices
         )
@@ -85,14 +86,3 @@ def place(where: str) -> Path:
     if "://" in where:
         return Path("evals") / "".join(c if c.isalnum() else "-" for c in where.split("://")[1])
     return Path(where) / "evals"
-
-
-def read_found(path: Path) -> dict:
-    """An evaluation's SUITE.json. ConfigError where it is none."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(found, dict) or "rows" not in found:
-            raise ValueError
-    except (OSError, ValueError):
-        raise ConfigError(f"{path} is no evaluation: `speciale eval` writes one") from None
-    return found

@@ -40,7 +40,8 @@ def rows_of(
         cells[ALL] = list(records)
     chance = dict(chance or {})
     if chance:
-        chance[ALL] = statistics.mean(list(chance.values()))
+        tasks = {(record.cell, record.task) for record in records}
+        chance[ALL] = statistics.mean([chance[cell] for cell, _ in tasks])
     return [
         {"cell": cell, **_solved(found), "chance": chance.get(cell), **_spent(found, prices)}
         for cell, found in cells.items()

@@ -42,8 +42,6 @@ class Target:
     batch: int = 64  # pieces of work at once
     exact: bool = False  # the same to the bit, batch by batch
     scripted: bool = False
-    busy: Callable[[], float] = lambda: 0.0  # seconds in which it worked
-    core: Core | None = None
 
 
 @dataclass(frozen=True)
@@ -57,16 +55,14 @@ class ServerOptions:
 
 
 @asynccontextmanager
-async def open_target(
-    where: str, server: ServerOptions | None = None, engine: EngineOptions | None = None
-) -> AsyncIterator[Target]:
+async def open_target(where: str, server: ServerOptions | None = None) -> AsyncIterator[Target]:
     """where: an address up to /v1, a run's folder or a model's. ConfigError, CheckpointError where
     there is no such thing."""
     if where.startswith(("http://", "https://")):
         async with _server(where, server or ServerOptions()) as target:
             yield target
     else:
-        yield embedded(load_core(where, engine or EngineOptions()), Path(where))
+        yield embedded(load_core(where, EngineOptions()), Path(where))
 
 
 def embedded(core: Core, folder: Path) -> Target:
@@ -87,8 +83,6 @@ def embedded(core: Core, folder: Path) -> Target:
         leave=sampler.leave,
         batch=2 * core.options.max_sequences,
         exact=True,
-        busy=lambda: sampler.busy,
-        core=core,
     )
 
 
