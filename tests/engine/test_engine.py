@@ -137,8 +137,10 @@ def test_complete_gives_the_same_samples_and_wakes_nobody_before():
             async for update in engine.generate([1, 2, 3], params):
                 if update.completion is not None:
                     streamed[update.index] = update.completion.ids
-            job = asyncio.create_task(engine.complete([1] * 30, SamplingParams(max_tokens=200)))
-            await asyncio.sleep(0.05)
+            long = SamplingParams(max_tokens=200, ignore_eos=True)
+            job = asyncio.create_task(engine.complete([1] * 30, long))
+            while engine.core.idle:  # until it runs: a fixed wait may be over after its last token
+                await asyncio.sleep(0.001)
             job.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await job
