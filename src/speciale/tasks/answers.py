@@ -10,7 +10,7 @@ MOST = 1_000_000  # characters; a tower of Hanoi may need 300,000
 
 
 def final_answer(text: str) -> str:
-    """The text between the last <answer> tags; else in the last \\boxed{}; else all of it.
+    """The text between the last `<answer>` tags; else in the last \\boxed{}; else all of it.
 
     White space around it and one code fence around all of it count for nothing.
     """

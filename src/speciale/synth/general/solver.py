@@ -31,7 +31,7 @@ def unique_choice(
     """The one best way to take one option of each group; None where there is no way, or where
     another is as good.
 
-    `build(model, x)` adds the constraints over x[group][option] (booleans) and returns what is to
+    `build(model, x)` adds the constraints over `x[group][option]` (booleans) and returns what is to
     be maximised, a linear expression of whole numbers.
     """
     first = _solve(sizes, build, forbidden, None)

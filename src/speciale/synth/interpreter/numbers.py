@@ -90,7 +90,7 @@ def _by_digits(bound: int, m: int, rest: tuple[int, int], k: int) -> int:
 
 
 def power_sums(rng: Random) -> Iterator[Problem]:
-    """Of k**a, for few and for very many k; then of k**a * b**k. Truth by the terms' period."""
+    """Of `k**a`, for few and very many k; then of `k**a * b**k`. Truth by the terms' period."""
     p = _some_prime(rng, 4_000, 9_990)
     while not (orders := [d for d in range(15, 90) if (p - 1) % d == 0]):
         p = _some_prime(rng, 4_000, 9_990)
