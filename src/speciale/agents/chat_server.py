@@ -142,10 +142,7 @@ class ChatConversation:
             "temperature": params.temperature,
             "top_p": params.top_p,
         }
-        if self.server.flavour == "deepseek":
-            body["thinking"] = {"type": "enabled" if self.thinking else "disabled"}
-        elif self.server.flavour in ("vllm", "sglang"):
-            body["chat_template_kwargs"] = {"thinking": self.thinking}
+        body |= thinking_switch(self.server.flavour, self.thinking)
         if self.tools:
             body["tools"] = self.tools
         if params.max_tokens is not None:
@@ -157,6 +154,15 @@ class ChatConversation:
     @staticmethod
     def _guess(things: Sequence[Any]) -> int:
         return sum(len(str(thing)) for thing in things) // _CHARACTERS_A_TOKEN
+
+
+def thinking_switch(flavour: Flavour, thinking: bool) -> dict[str, Any]:
+    """The part of a request that says so; OpenAI's API has none."""
+    if flavour == "deepseek":
+        return {"thinking": {"type": "enabled" if thinking else "disabled"}}
+    if flavour in ("vllm", "sglang"):
+        return {"chat_template_kwargs": {"thinking": thinking}}
+    return {}
 
 
 def _events(message: Message) -> Iterator[Event]:

@@ -22,7 +22,7 @@ from speciale.errors import ConfigError, SpecialeError
 from speciale.evals.target import Target
 from speciale.tasks.task import Task
 
-_ANSWER = 4000  # characters of an answer that are kept
+ANSWER = 4000  # characters of an answer that are kept
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,7 @@ def _record(
         seconds=round(done.seconds, 3),
         stop=done.stop,
         error=error,
-        answer=done.answer[:_ANSWER],
+        answer=done.answer[:ANSWER],
         reasons=tuple(done.reasons[:3]),
     )
 
@@ -194,16 +194,12 @@ def used(done: Trajectory) -> tuple[int | None, int | None]:
 
 
 def read_records(path: Path) -> dict[str, Record]:
-    """By key. A last line whose writer was killed, and lines of another version, are left out."""
+    """By key. Lines of another version are left out."""
     found: dict[str, Record] = {}
-    if not path.exists():
-        return found
-    for line in path.read_text(encoding="utf-8").split("\n"):
+    for values in read_lines(path):
         try:
-            values: dict[str, Any] = json.loads(line)
-            values["reasons"] = tuple(values.get("reasons", ()))
-            record = Record(**values)
-        except (ValueError, TypeError):
+            record = Record(**{**values, "reasons": tuple(values.get("reasons", ()))})
+        except TypeError:
             continue
         found[record.key] = record
     return found
@@ -211,12 +207,33 @@ def read_records(path: Path) -> dict[str, Record]:
 
 def append_records(path: Path, records: Sequence[Record]) -> None:
     """On the disk when it returns."""
+    append_lines(path, [asdict(record) for record in records])
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The JSON objects of a file; a line whose writer was killed is left out."""
+    found: list[dict[str, Any]] = []
+    if not path.exists():
+        return found
+    for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
+        try:
+            values = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(values, dict):
+            found.append(values)
+    return found
+
+
+def append_lines(path: Path, values: Sequence[dict[str, Any]]) -> None:
+    """On the disk when it returns."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # A line that was cut off must not swallow the next one.
-    torn = path.exists() and path.stat().st_size and not path.read_bytes().endswith(b"\n")
-    with open(path, "ab") as file:
-        file.write(b"\n" * bool(torn))
-        for record in records:
-            file.write(json.dumps(asdict(record), ensure_ascii=False).encode() + b"\n")
+    with open(path, "ab+") as file:
+        # A line that was cut off must not swallow the next one.
+        if file.seek(0, os.SEEK_END):
+            file.seek(-1, os.SEEK_END)
+            file.write(b"" if file.read() == b"\n" else b"\n")
+        for each in values:
+            file.write(json.dumps(each, ensure_ascii=False).encode() + b"\n")
         file.flush()
         os.fsync(file.fileno())

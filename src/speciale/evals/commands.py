@@ -9,7 +9,7 @@ import typer
 
 from speciale.errors import ConfigError
 
-_SUITES = "reasoning, agent, longctx, format, safety"
+_SUITES = "reasoning, agent, longctx, format, safety; lm-eval, inspect: tasks of those harnesses"
 
 
 def evaluate(
@@ -17,16 +17,17 @@ def evaluate(
         str,
         typer.Argument(
             help="A run, a model folder, an address up to /v1; or random, oracle: who answer "
-            "without a model."
+            "without a model; reference: the model that comes with the package."
         ),
-    ],
+    ] = "reference",
     suite: Annotated[
         str, typer.Option(help=f"One or several, with commas between them: {_SUITES}.")
     ] = "reasoning",
     cells: Annotated[
         str | None,
         typer.Option(
-            help="Of one suite: problems/gcd@2,reasoning-gym/countdown@1; its own unless given."
+            help="Of one suite: problems/gcd@2,reasoning-gym/countdown@1; its own unless given. "
+            "Of lm-eval: a task or FILE.yaml; of inspect: FILE.py@TASK or a task."
         ),
     ] = None,
     tasks: Annotated[int, typer.Option(min=1, help="Of each cell.")] = 20,
@@ -70,10 +71,13 @@ def evaluate(
 
     \b
     Examples:
+      speciale eval                                  # our own model, problems
       speciale eval runs/laptop --suite reasoning --tasks 50
       speciale eval runs/laptop-agents/rl --against runs/laptop-agents --suite reasoning,agent
       speciale eval runs/laptop --budgets 8,16,32,64
       speciale eval http://gpu1:8000/v1 --model deepseek-v3.2 --suite longctx --cells needle@32768
+      speciale eval runs/laptop --suite lm-eval --cells gsm8k,mine/sums.yaml --temperature 0
+      speciale eval runs/laptop --suite inspect --cells mine/sums.py@sums --samples 1
       speciale eval random --suite reasoning
     """
     from speciale.evals.attempts import Settings
