@@ -67,7 +67,9 @@ def test_tasks_stages_and_rl(tmp_path):
     (first, last) = [line["rows"] for line in lines if line["kind"] == "eval"]
     assert {row["domain"] for row in first} == {row["domain"] for row in last}
     assert {row["domain"] for row in first} == {"reasoning", "agents"}
-    assert (out / "rl" / "report.html").exists() and (out / "report.html").exists()
+    assert (out / "rl" / "report.html").exists()
+    page = (out / "report.html").read_text()
+    assert "rl-micro (rl)" in page and "No RL from this model" not in page
 
     # Finished, it does nothing again; without the RL model, RL alone.
     before = (out / "model" / "model.safetensors").stat().st_mtime_ns

@@ -81,5 +81,6 @@ def _reinforcement(run: Run, command: str) -> Callable[[], None]:
         with rl.locked():
             if not (rl.model / "config.json").exists():
                 Trainer(rl).train()
+        write_report(run.folder)  # again, now with the curves of RL
 
     return reinforce

@@ -9,13 +9,16 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
+from itertools import pairwise
 from typing import Any
 
 # Placeholder colour -> the CSS variable that the page defines. None is pure black: Matplotlib
 # leaves black out of the SVG, which would leave nothing to replace.
 INK, MUTED, GRID = "#010101", "#020202", "#030303"
+SMOOTH = 25  # a smoothed line is a mean over this part of its points
+_POINTS = 400  # of a line: more are replaced by means of equal stretches
 _VARIABLES = {INK: "ink", MUTED: "muted", GRID: "line"}
 
 
@@ -80,3 +83,19 @@ def _inline(svg: str, name: str, label: str, variables: Mapping[str, str]) -> st
     view = re.search(r'viewBox="[^"]*"', head)
     view_box = view.group(0) if view else ""
     return f'<svg {view_box} role="img" aria-label="{escape(label)}">{rest}'
+
+
+def thinned(values: Sequence[float]) -> list[float]:
+    """As many values as a line can show."""
+    count = len(values)
+    if count <= _POINTS:
+        return list(values)
+    edges = [round(index * count / _POINTS) for index in range(_POINTS + 1)]
+    return [sum(values[a:b]) / (b - a) for a, b in pairwise(edges)]
+
+
+def smoothed(values: Sequence[float]) -> list[float]:
+    """The running mean over the values around each, fewer at the ends."""
+    reach = len(values) // SMOOTH
+    windows = (values[max(0, i - reach) : i + reach + 1] for i in range(len(values)))
+    return [sum(window) / len(window) for window in windows]

@@ -113,7 +113,7 @@ def test_rows_count_tokens_and_cost_of_what_was_solved(tmp_path):
     records = run(half, tmp_path / "a.jsonl", [question(n) for n in range(10)])
     [row] = rows_of(records, Prices(1.0, 10.0))
     assert row["pass1"] == 0.5 and row["interval"][0] < 0.5 < row["interval"][1]
-    assert row["passk"] == 0.5 and row["k"] == 2
+    assert row["passk"] == 0.5 and row["k"] == 2 and row["passes"] == [0.5, 0.5]
     sampled = sum(record.tokens for record in records)
     assert row["tokens_per_solved"] == sampled / 10
     prompts = sum(record.prompt_tokens for record in records)
@@ -121,6 +121,17 @@ def test_rows_count_tokens_and_cost_of_what_was_solved(tmp_path):
     better = [replace(record, score=1.0) for record in records]
     [found] = compared(records, better)
     assert found["difference"] == 0.5 and found["p"] == 1 / 16 and found["tasks"] == 10
+
+
+def test_pass_at_k_for_every_k(tmp_path):
+    [first, *_] = records = run(Asked(), tmp_path / "a.jsonl", [question(0), question(1)])
+    one_of_four = [replace(first, sample=n, score=float(n == 0)) for n in range(4)]
+    all_of_three = [replace(first, task="other", sample=n, score=1.0) for n in range(3)]
+    lost = replace(first, cell="lost", score=None)
+    rows = {row["cell"]: row for row in rows_of([*one_of_four, *all_of_three, lost])}
+    assert len(records) == 4 and rows["lost"]["passes"] == []
+    # 1/4, 2/4 and 3/4 of the first, each 1 of the other; the fourth attempt only one of them has
+    assert rows[first.cell]["passes"] == pytest.approx([0.625, 0.75, 0.875])
 
 
 def test_a_cell_without_a_measured_attempt_has_no_figure(tmp_path):

@@ -7,7 +7,8 @@ import yaml
 from test_report import write_run
 
 from speciale.errors import CheckpointError
-from speciale.evals.card import card, read_history, write_card
+from speciale.evals.card import card, write_card
+from speciale.evals.history import read_history
 
 
 def row(cell, pass1, **more):
@@ -89,6 +90,10 @@ def test_a_bare_folder_gets_a_card_that_says_what_is_missing(tmp_path):
 
 def test_broken_files_are_left_out(trained):
     (trained / "evals" / "agent.json").write_text("{")
+    bad = [{"pass1": "much"}, 7, {"cell": "odd@1", "interval": 3, "tasks": [], "chance": 2}]
+    (trained / "evals" / "format.json").write_text(json.dumps({"suite": "format", "rows": bad}))
     with open(trained / "metrics.jsonl", "a") as file:
         file.write('{"kind": "eval", "ro')
-    assert "| math | yes | 1 | 25.0% | 75.0% |" in card(read_history(trained))
+    text = card(read_history(trained))
+    assert "| math | yes | 1 | 25.0% | 75.0% |" in text
+    assert "| odd@1 | not recorded | not measured |" in text

@@ -1,6 +1,7 @@
 """Targets: the engine in this process gives the same numbers again, servers are told apart."""
 
 import asyncio
+import json
 
 import pytest
 
@@ -63,8 +64,12 @@ def test_a_digest_is_of_weights_and_tokenizer(folder, tmp_path):
 
 
 def test_budgets_end_the_thinking(folder, tmp_path):
+    whole = found(folder, tmp_path).rows
     rows = found(folder, tmp_path, budgets=(0, 4)).rows
     assert [row["budget"] for row in rows] == [0, 0, 0, 4, 4, 4]
+    # Neither takes the place of the other.
+    kept = {path.name: json.loads(path.read_text())["rows"] for path in tmp_path.glob("*.json")}
+    assert kept == {"reasoning.json": whole, "reasoning-budgets.json": rows}
 
 
 def test_a_thrifty_sampler_thinks_no_longer():

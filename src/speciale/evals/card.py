@@ -7,47 +7,25 @@ not recorded is said to be so.
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from speciale.engine.llm import model_folder
-from speciale.errors import CheckpointError
-from speciale.evals.records import (
-    Run,
-    mapping,
-    number,
-    objects,
-    parsed,
-    read_run,
-    run_totals,
-    totals,
-)
+from speciale.evals.history import History, read_history
+from speciale.evals.kept import Kept, Row, read_kept
+from speciale.evals.records import mapping, number, objects, run_totals, totals
+from speciale.evals.rl_records import rl_lines
 from speciale.evals.target import model_digest
 from speciale.files import write_atomic
 
 ABSENT = "not recorded"
 _OF_THE_MACHINE = {"stdlib", "usr-share-doc"}  # what Python and the system bring
-_MOST_RUNS = 8  # behind one another
 _TITLES = {
     "pretrain": "dense pre-training", "warmup": "indexer warm-up", "sparse": "sparse training",
     "sft": "supervised chat training",
 }  # fmt: skip
-
-
-@dataclass
-class History:
-    """The runs that led to a model, the first one first, with the recipe of each."""
-
-    runs: list[Run]
-    recipes: list[dict[str, Any]] = field(default_factory=list)
-
-    @property
-    def last(self) -> Run:
-        return self.runs[-1]
 
 
 def write_card(folder: str | Path) -> Path:
@@ -56,40 +34,6 @@ def write_card(folder: str | Path) -> Path:
     target = folder / "MODEL_CARD.md"
     write_atomic(target, card(read_history(folder)))
     return target
-
-
-def read_history(folder: Path) -> History:
-    """The run and those whose models it began from, as far as they are there."""
-    runs: list[Run] = []
-    recipes: list[dict[str, Any]] = []
-    place: Path | None = folder
-    while place is not None and len(runs) < _MOST_RUNS:
-        try:
-            run = read_run(place)
-        except CheckpointError:
-            if not runs:
-                raise
-            break
-        runs.insert(0, run)
-        recipes.insert(0, _recipe(run))
-        before = recipes[0].get("model") or recipes[0].get("student")
-        place = _found(before, place) if isinstance(before, str) else None
-    return History(runs, recipes)
-
-
-def _recipe(run: Run) -> dict[str, Any]:
-    try:
-        return tomllib.loads(run.recipe or "")
-    except tomllib.TOMLDecodeError:
-        return {}
-
-
-def _found(name: str, run: Path) -> Path | None:
-    """A path of a recipe counts from where the command was run, mostly beside or above the run."""
-    for root in (Path(), run, *run.resolve().parents):
-        if (root / name / "run.json").exists():
-            return root / name
-    return None
 
 
 def card(history: History) -> str:
@@ -129,8 +73,8 @@ def _metadata(history: History) -> str:
     for each, row in found:
         lines += [
             "  - task:", "      type: text-generation", "    dataset:",
-            f"      name: {json.dumps(str(row['cell']))}", f"      type: {each['suite']}",
-            "    metrics:", "    - type: pass@1", f"      value: {row['pass1']:.4f}",
+            f"      name: {json.dumps(row.cell)}", f"      type: {json.dumps(each.suite)}",
+            "    metrics:", "    - type: pass@1", f"      value: {row.pass1:.4f}",
         ]  # fmt: skip
     return "\n".join([*lines, "---", ""])
 
@@ -180,7 +124,7 @@ def _rl(history: History) -> str:
     """Each RL run's held-out pass@1 before and after, by domain."""
     out = ""
     for run in history.runs:
-        records = _rl_lines(run.path)
+        records = rl_lines(run.path)
         tests = [r for r in records if r.get("kind") == "eval" and objects(r.get("rows"))]
         steps = [r for r in records if r.get("kind") == "step"]
         if not tests:
@@ -210,14 +154,6 @@ def _by_domain(first: dict, last: dict) -> dict[tuple[str, bool], tuple[list[flo
     return found
 
 
-def _rl_lines(folder: Path) -> list[dict]:
-    try:
-        text = (folder / "metrics.jsonl").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return []
-    return [line for line in map(parsed, text.split("\n")) if line is not None]
-
-
 def _data(history: History) -> str:
     data = mapping(history.recipes[0].get("data"))
     if not data:
@@ -241,43 +177,35 @@ def _data(history: History) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _evaluations(history: History) -> list[dict]:
-    """What `speciale eval` left in the last run's folder."""
-    found = []
-    for path in sorted((history.last.path / "evals").glob("*.json")):
-        value = parsed(path.read_text(encoding="utf-8", errors="replace"))
-        if value is not None and objects(value.get("rows")):
-            found.append(value)
-    return found
+def _evaluations(history: History) -> list[Kept]:
+    """What `speciale eval` left in the last run's folder; the page tells of damage."""
+    return read_kept(history.last.path / "evals", [])
 
 
-def _measured(evaluation: dict) -> list[dict]:
-    rows = objects(evaluation["rows"])
-    return [r for r in rows if number(r.get("pass1")) is not None and r.get("budget") is None]
+def _measured(evaluation: Kept) -> list[Row]:
+    return [row for row in evaluation.rows if row.pass1 is not None and row.budget is None]
 
 
 def _evaluation(history: History) -> str:
-    found = [each for each in _evaluations(history) if each.get("suite") != "safety"]
+    found = [each for each in _evaluations(history) if each.suite != "safety"]
     if not found:
         return "Not measured: `speciale eval` writes it.\n"
     return "\n".join(_suite(each) for each in found)
 
 
-def _suite(evaluation: dict) -> str:
-    settings = mapping(evaluation.get("settings"))
+def _suite(evaluation: Kept) -> str:
+    settings = evaluation.settings
     rows = []
-    for row in objects(evaluation["rows"]):
-        low, high = row.get("interval") or (None, None)
+    for row in evaluation.rows:
+        low, high = row.interval or (None, None)
         bounds = "" if low is None else f"{_percent(low)} to {_percent(high)}"
-        several = "" if row.get("k") is None else f"{_percent(row.get('passk'))} (k = {row['k']})"
-        told = "not measured" if row.get("pass1") is None else _percent(row["pass1"])
-        name = str(row["cell"]) + (
-            f", {row['budget']} tokens of thinking" if row.get("budget") is not None else ""
-        )
-        rows.append((name, str(row["tasks"]), told, bounds, several, _percent(row.get("chance")),
-                     _count(row.get("tokens_per_solved"))))  # fmt: skip
+        several = "" if row.k is None else f"{_percent(row.passk)} (k = {row.k})"
+        told = "not measured" if row.pass1 is None else _percent(row.pass1)
+        name = row.cell + ("" if row.budget is None else f", {row.budget} tokens of thinking")
+        rows.append((name, _text(row.tasks), told, bounds, several, _percent(row.chance),
+                     _count(row.tokens_per_solved)))  # fmt: skip
     about = (
-        f"**{evaluation['suite']}**: {_text(settings.get('samples'))} attempts a task at "
+        f"**{evaluation.suite}**: {_text(settings.get('samples'))} attempts a task at "
         f"temperature {_text(settings.get('temperature'))}, seed {_text(settings.get('seed'))}; "
         "95% intervals.\n\n"
     )
@@ -286,7 +214,7 @@ def _suite(evaluation: dict) -> str:
 
 
 def _safety(history: History) -> str:
-    found = [each for each in _evaluations(history) if each.get("suite") == "safety"]
+    found = [each for each in _evaluations(history) if each.suite == "safety"]
     filtered = "The service filters prompts and completions by default.\n\n"
     return filtered + (
         _suite(found[-1]) if found else "Its effect on this model was not measured.\n"
@@ -301,15 +229,14 @@ def _limits(history: History) -> str:
     if context:
         lines.append(f"- It never saw more than {_count(context)} tokens at once in training.")
     chance = [
-        f"{each['suite']}: {row['cell']}"
+        f"{each.suite}: {row.cell}"
         for each in _evaluations(history)
         for row in _measured(each)
-        if number(row.get("chance")) is not None
-        and (row.get("interval") or [1])[0] <= row["chance"]
+        if row.chance is not None and row.interval is not None and row.interval[0] <= row.chance
     ]
     if chance:
         lines.append(f"- Not told from guessing: {'; '.join(chance)}.")
-    asked = {str(each.get("suite")) for each in _evaluations(history)}
+    asked = {each.suite for each in _evaluations(history)}
     left = [
         name for name in ("reasoning", "agent", "longctx", "format", "safety") if name not in asked
     ]

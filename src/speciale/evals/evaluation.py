@@ -1,7 +1,7 @@
 """A suite put to a target: attempts, rows, a comparison with another target, budgets of thinking.
 
 The folder of an evaluation keeps every attempt (attempts/SUITE.jsonl) and, for each suite, what was
-found last (SUITE.json).
+found last (SUITE.json, and SUITE-budgets.json of budgets).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from speciale.errors import ConfigError
 from speciale.evals import statistics
 from speciale.evals.attempts import Question, Record, Settings, attempts
 from speciale.evals.budget import Thrifty
+from speciale.evals.harnesses import HARNESSES
 from speciale.evals.suites import SUITES, Suite
 from speciale.evals.suites.suite import Choice
 from speciale.evals.table import Prices, compared, rows_of
@@ -42,7 +43,8 @@ class Found:
 
 def suite_named(name: str) -> Suite:
     if name not in SUITES:
-        known = "; ".join(f"{each.name} ({each.about})" for each in SUITES.values())
+        there = (*SUITES.values(), *HARNESSES.values())
+        known = "; ".join(f"{each.name} ({each.about})" for each in there)
         raise ConfigError(f"there is no suite {name!r}: give one of {known}")
     return SUITES[name]
 
@@ -56,7 +58,8 @@ async def evaluate(
     budgets: Sequence[int] = (),
     prices: Prices | None = None,
 ) -> Found:
-    """Asks what was not asked before, and writes folder/SUITE.json."""
+    """Asks what was not asked before, and writes folder/SUITE.json, or with budgets
+    folder/SUITE-budgets.json: the one stands beside the other."""
     questions = suite.questions(replace(choice, window=target.window, count=target.count))
     chance = chances(suite, questions)
     rows: list[dict] = []
@@ -79,7 +82,8 @@ async def evaluate(
     found = Found(
         suite.name, target.name, target.digest, time.perf_counter() - begun, rows, records, settings
     )
-    write_atomic(folder / f"{suite.name}.json", json.dumps(told(found, choice), indent=1) + "\n")
+    name = f"{suite.name}-budgets.json" if budgets else f"{suite.name}.json"
+    write_atomic(folder / name, json.dumps(told(found, choice), indent=1) + "\n")
     return found
 
 

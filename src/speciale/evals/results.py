@@ -1,4 +1,5 @@
-"""What a finished run can do: problems held out from training, attention forms, samples.
+"""What a finished run can do: problems held out from training, attention forms, what a token costs,
+samples.
 
 Accuracy is greedy decoding scored by reasoning-gym's own scorers (full marks only). Beside it stand
 the untrained copy, the same model at its initialisation, and what always giving the family's most
@@ -12,8 +13,11 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 
+import torch
+
 from speciale.chat import THINK_CLOSE, encode_ids
 from speciale.chat.tokenizer import load_tokenizer
+from speciale.engine.bench import token_costs
 from speciale.engine.llm import LLM
 from speciale.engine.params import SamplingParams
 from speciale.files import write_atomic
@@ -24,6 +28,7 @@ from speciale.train.run import Run
 from speciale.train.stages import stage_model, valid_loss
 
 _SAMPLES_PER_FAMILY = 1
+_FIRST_POSITION = 128  # of a token whose cost is measured; then twice as far each
 _MODES = ("chat", "thinking")
 
 
@@ -36,7 +41,7 @@ def evaluate(run: Run, model: Transformer) -> None:
     untrained = Transformer(run.config).eval()
     untrained.initialise(run.recipe.seed)
     trained = LLM(model, tokenizer)
-    results = {"attention": _attention(run)}
+    results = {"attention": _attention(run), "token_cost": token_cost(model)}
     held_out = _held_out(run)
     count = sum(len(found) for found in held_out.values())
     with task("held-out problems", 2 * len(_MODES) * count) as progress:
@@ -58,6 +63,25 @@ def _attention(run: Run) -> dict:
     context = run.recipe.data.context
     tokens = run.recipe.evaluation.valid_sequences * context
     return {"context": context, "k": run.config.index_topk, "loss": losses, "tokens": tokens}
+
+
+def token_cost(model: Transformer) -> dict:
+    """Seconds of a decoded token at positions up to the model's last, sparse and dense.
+
+    On one thread: several wait for each other at every layer of a small model, and where the
+    machine has other work to do that is all that would be measured.
+    """
+    most = model.config.max_position_embeddings
+    positions = [1 << n for n in range(most.bit_length()) if _FIRST_POSITION <= 1 << n <= most]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with task("token cost, sparse and dense"):
+            costs = token_costs(model, positions)
+    finally:
+        torch.set_num_threads(threads)
+    rows = [dict(zip(("position", "sparse", "dense"), each)) for each in costs]
+    return {"k": model.config.index_topk, "threads": 1, "rows": rows}
 
 
 def _held_out(run: Run) -> dict[str, list[Problem]]:

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 
 from speciale.evals import statistics
 from speciale.evals.attempts import Record
-
-ALL = "all"  # the row over every cell
+from speciale.evals.kept import ALL
 
 
 @dataclass(frozen=True)
@@ -54,10 +53,11 @@ def _solved(records: Sequence[Record]) -> dict:
     samples = min(map(len, tasks.values()), default=0)
     if not means:
         keys = ("pass1", "interval", "k", "passk", "score")
-        return {"tasks": 0, "samples": 0, **dict.fromkeys(keys)}
-    several = [
-        statistics.pass_at_k(len(found), sum(r.solved for r in found), samples)
-        for found in tasks.values()
+        return {"tasks": 0, "samples": 0, **dict.fromkeys(keys), "passes": []}
+    solved = [(len(found), sum(r.solved for r in found)) for found in tasks.values()]
+    passes = [  # for k = 1, 2 and so on, up to as many attempts as every task has
+        statistics.mean([statistics.pass_at_k(count, right, k) for count, right in solved])
+        for k in range(1, samples + 1)
     ]
     scores = [statistics.mean([r.score or 0.0 for r in found]) for found in tasks.values()]
     return {
@@ -66,7 +66,8 @@ def _solved(records: Sequence[Record]) -> dict:
         "pass1": statistics.mean(means),
         "interval": list(statistics.interval(means)),
         "k": samples if samples > 1 else None,
-        "passk": statistics.mean(several) if samples > 1 else None,
+        "passk": passes[-1] if samples > 1 else None,
+        "passes": passes,
         "score": statistics.mean(scores),
     }
 

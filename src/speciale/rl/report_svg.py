@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
-from speciale.svg import drawn
+from speciale.svg import SMOOTH, drawn, smoothed, thinned
 
 COLOURS = tuple(f"#0101{index:02x}" for index in range(16, 24))  # of series
 _VARIABLES = {colour: f"c{index}" for index, colour in enumerate(COLOURS)}
 
 HALF = (5.0, 2.9)  # inches
 SMALL = (3.3, 1.9)
-_POINTS = 400  # of a line: more are replaced by means of equal stretches
-_SMOOTH = 25  # a smoothed line is a mean over this part of its points
 _LOG_FROM = 30.0  # the ratio of largest to least from which `scale="auto"` is logarithmic
 _DASHES = ("-", (0, (4, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))
 
@@ -57,8 +54,8 @@ def draw(name: str, label: str, lines: Sequence[Line], axes: Axes) -> str | None
 
     def paint(ax: Any) -> None:
         if axes.stacked:
-            x = _thinned(lines[0].x)
-            values = [_smoothed(_thinned(line.y)) for line in lines]
+            x = thinned(lines[0].x)
+            values = [smoothed(thinned(line.y)) for line in lines]
             colours = [COLOURS[line.colour % len(COLOURS)] for line in lines]
             names = [_short(line.label) for line in lines]
             ax.stackplot(x, values, colors=colours, labels=names, alpha=0.75, linewidth=0)
@@ -77,10 +74,10 @@ def _line(ax: Any, line: Line, axes: Axes) -> None:
     colour = COLOURS[line.colour % len(COLOURS)]
     style = {"color": colour, "linestyle": _DASHES[line.dash % len(_DASHES)]}
     style |= {"label": _short(line.label) if line.label else "_", "alpha": line.alpha}
-    x, y = _thinned(line.x), _thinned(line.y)
-    if axes.smooth and len(y) >= _SMOOTH:
+    x, y = thinned(line.x), thinned(line.y)
+    if axes.smooth and len(y) >= SMOOTH:
         ax.plot(x, y, color=colour, alpha=0.25, linewidth=0.8, label="_")
-        y = _smoothed(y)
+        y = smoothed(y)
     mark = {"marker": "o", "markersize": 3} if axes.points or len(x) == 1 else {}
     ax.plot(x, y, linewidth=1.4, **style, **mark)
 
@@ -129,21 +126,6 @@ def _lay_out(ax: Any, axes: Axes) -> None:
             handles, names, loc="lower left", bbox_to_anchor=(0, 1), ncols=columns,
             borderaxespad=0.1, borderpad=0.1, labelspacing=0.25, handlelength=1.6,
         )  # fmt: skip
-
-
-def _thinned(values: Sequence[float]) -> list[float]:
-    count = len(values)
-    if count <= _POINTS:
-        return list(values)
-    edges = [round(index * count / _POINTS) for index in range(_POINTS + 1)]
-    return [sum(values[a:b]) / (b - a) for a, b in pairwise(edges)]
-
-
-def _smoothed(values: list[float]) -> list[float]:
-    """The running mean over the values around each, fewer at the ends."""
-    reach = len(values) // _SMOOTH
-    windows = (values[max(0, i - reach) : i + reach + 1] for i in range(len(values)))
-    return [sum(window) / len(window) for window in windows]
 
 
 def _short(name: str) -> str:

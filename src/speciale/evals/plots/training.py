@@ -1,26 +1,11 @@
-"""The figures of a run, each an SVG string to put inline in HTML, or None without its data."""
+"""The figures of training: losses, indexer and experts over tokens, a band a stage."""
 
 from collections.abc import Callable
 from typing import Any
 
-from speciale.evals.records import (
-    Run,
-    Stage,
-    mapping,
-    matrix,
-    number,
-    series,
-    tokens_at,
-    totals,
-    vector,
-)
-from speciale.svg import INK, MUTED, drawn
-
-ACCENT, BAND = "#040404", "#050505"
-VARIABLES = {ACCENT: "accent", BAND: "band"}
-
-HALF = (5.0, 3.1)  # inches, as every size here: two figures a row, or one on a phone
-WIDE = (10.4, 3.4)
+from speciale.evals.plots.drawing import ACCENT, BAND, HALF, WIDE, draw, percent, plain
+from speciale.evals.records import Run, Stage, matrix, series, tokens_at, totals, vector
+from speciale.svg import MUTED
 
 MAX_LAYERS = 16  # rows of the load map; a deeper model shows this many, evenly spread
 LOAD_LINES = 10  # the load map is the mean over this many last lines
@@ -61,7 +46,7 @@ def loss_curves(run: Run, size: tuple[float, float] = WIDE) -> str | None:
         ax.set_ylabel("loss, nats a token")
         ax.legend(loc="lower left" if size[0] > HALF[0] else "best", ncols=3 if size == WIDE else 1)
 
-    return _draw(f"loss{'' if size == WIDE else '-narrow'}", size, "Loss over tokens", paint)
+    return draw(f"loss{'' if size == WIDE else '-narrow'}", size, "Loss over tokens", paint)
 
 
 def indexer_kl(run: Run) -> str | None:
@@ -86,7 +71,7 @@ def indexer_kl(run: Run) -> str | None:
         _token_axis(ax, stages, HALF[0])
         ax.set_ylabel("KL, nats")
 
-    return _draw("kl", HALF, "Indexer KL over tokens", paint)
+    return draw("kl", HALF, "Indexer KL over tokens", paint)
 
 
 def indexer_recall(run: Run) -> str | None:
@@ -98,11 +83,11 @@ def indexer_recall(run: Run) -> str | None:
     def paint(ax) -> None:
         _layer_lines(ax, lines)
         ax.set_ylim(0, 1)
-        _percent(ax.yaxis)
+        percent(ax.yaxis)
         _token_axis(ax, stages, HALF[0])
         ax.set_ylabel("recall of the top k")
 
-    return _draw("recall", HALF, "Indexer recall over tokens, a line a layer", paint)
+    return draw("recall", HALF, "Indexer recall over tokens, a line a layer", paint)
 
 
 def load_balance(run: Run) -> str | None:
@@ -123,7 +108,7 @@ def load_balance(run: Run) -> str | None:
         _token_axis(ax, stages, HALF[0])
         ax.set_ylabel("busiest expert / uniform")
 
-    return _draw("balance", HALF, "Load of the busiest expert over tokens", paint)
+    return draw("balance", HALF, "Load of the busiest expert over tokens", paint)
 
 
 def expert_load(run: Run) -> str | None:
@@ -160,70 +145,7 @@ def expert_load(run: Run) -> str | None:
         ax.set_xlabel("expert")
         ax.set_ylabel("MoE layer")
 
-    return _draw("load", HALF, f"Load of {experts} experts in {layers} MoE layers", paint)
-
-
-def attention_bars(attention: dict) -> str | None:
-    """Validation loss with dense, sparse and sliding-window attention in the same model."""
-    losses = mapping(attention.get("loss"))
-    names = {"dense": "dense", "sparse": "sparse (DSA)", "window": "sliding window"}
-    bars = [(names[key], value) for key in names if (value := number(losses.get(key))) is not None]
-    if not bars:
-        return None
-    dense = number(losses.get("dense"))
-
-    def paint(ax) -> None:
-        for place, (name, value) in enumerate(bars):
-            chosen = name == names["sparse"]
-            ax.barh(place, value, height=0.6, color=ACCENT if chosen else MUTED, alpha=0.85)
-            change = f"  ({(value / dense - 1) * 100:+.2f} %)" if dense and name != "dense" else ""
-            ax.annotate(
-                f"{value:.3f}{change}",
-                (value, place),
-                xytext=(5, 0),
-                textcoords="offset points",
-                va="center",
-                color=INK,
-            )
-        ax.set_xlim(0, max(value for _, value in bars) * 1.35 or 1)
-        _name_rows(ax, [name for name, _ in bars])
-        ax.set_xlabel("validation loss, nats a token")
-
-    return _draw("attention", (HALF[0], 2.0), "Loss by kind of attention", paint)
-
-
-def accuracy_bars(problems: list[dict]) -> str | None:
-    """Share of problems solved, trained against untrained, by family, level and mode."""
-    rows = [row for row in problems if number(row.get("trained")) is not None]
-    if not rows:
-        return None
-
-    def paint(ax) -> None:
-        sides = (("trained", ACCENT, -0.2), ("untrained", MUTED, 0.2))
-        for key, color, shift in sides:
-            shares = [number(row.get(key)) for row in rows]
-            known = [(i + shift, share) for i, share in enumerate(shares) if share is not None]
-            if not known:
-                continue
-            places, widths = zip(*known)
-            ax.barh(places, widths, height=0.36, color=color, alpha=0.85, label=key)
-        ax.set_xlim(0, 1)
-        _percent(ax.xaxis)
-        _name_rows(ax, [f"{row.get('family')} {row.get('level', '')}" for row in rows])
-        for place, row in enumerate(rows):
-            ax.annotate(
-                _short(row.get("mode", "")),
-                (1, place),
-                xycoords=("axes fraction", "data"),
-                xytext=(4, 0),
-                textcoords="offset points",
-                va="center",
-                color=MUTED,
-            )
-        ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.1)
-
-    size = (HALF[0], 0.9 + 0.4 * len(rows))
-    return _draw("accuracy", size, "Problems solved, trained against untrained", paint)
+    return draw("load", HALF, f"Load of {experts} experts in {layers} MoE layers", paint)
 
 
 Lines = list[tuple[list[float], list[float]]]
@@ -278,7 +200,11 @@ def _token_axis(ax, stages: list[Stage], inches: float) -> None:
             ax.axvspan(stage.start, end, color=BAND, linewidth=0, zorder=0)
         # A letter takes about 0.085 inch here; without room even for the short name: none.
         room = inches * 0.85 * (end - stage.start) / ((high - low) or 1)
-        names = (name for name in (stage_title(stage), stage.name) if len(name) * 0.085 < room)
+        names = (
+            name
+            for name in map(plain, (stage_title(stage), stage.name))
+            if len(name) * 0.085 < room
+        )
         if (name := next(names, None)) is not None:
             ax.annotate(
                 name,
@@ -294,27 +220,3 @@ def _token_axis(ax, stages: list[Stage], inches: float) -> None:
     ax.xaxis.set_major_locator(MaxNLocator(max(4, round(inches))))
     ax.xaxis.set_major_formatter(EngFormatter(sep=""))
     ax.set_xlabel("tokens")
-
-
-def _name_rows(ax, names: list[str]) -> None:
-    """Names the rows of a horizontal bar chart, the first on top."""
-    ax.set_yticks(range(len(names)), map(_short, names))
-    ax.set_ylim(len(names) - 0.4, -0.6)
-    ax.tick_params(axis="y", labelcolor=INK)
-    ax.grid(False, axis="y")
-
-
-def _short(name: Any) -> str:
-    """A name cut to the length that leaves the bars room."""
-    name = " ".join(str(name).split())
-    return name if len(name) <= 28 else name[:27] + "…"
-
-
-def _percent(axis) -> None:
-    from matplotlib.ticker import PercentFormatter
-
-    axis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
-
-
-def _draw(name: str, size: tuple[float, float], label: str, paint: Callable[[Any], None]) -> str:
-    return drawn(name, size, label, paint, VARIABLES, layout="constrained")
