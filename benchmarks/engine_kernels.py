@@ -99,7 +99,7 @@ def layer_row(rows: int, context: int = 1024) -> dict:
     spans = [Span(i * size, (i + 1) * size, context - size, i, False) for i in range(requests)]
     step = StepRows(spans, tables, model.config.index_topk)
     rope, h = model.rope(step.positions), torch.randn(rows, model.config.hidden_size)
-    whole, parts = Layers(model), Layers(model)
+    whole, parts = (Layers(model, model.config.index_topk) for _ in range(2))
     parts._fused = None
     found = medians(
         {

@@ -23,7 +23,8 @@ def rows(name: str, shape: dict) -> list[dict]:
     one = dict(num_hidden_layers=1, first_k_dense_replace=1, num_nextn_predict_layers=0)
     model = Transformer(ModelConfig(**{**SHAPES["65m"], **shape, **one}))
     model.initialise(0)
-    choice = PathChoice(model.eval(), Layers(model))
+    topk = model.config.index_topk
+    choice = PathChoice(model.eval(), Layers(model, topk), topk)
     found = []
     for piece in (32, 128, 512):
         for total in (512, 2048, 8192):

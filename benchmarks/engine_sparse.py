@@ -19,7 +19,7 @@ import torch.nn.functional as F
 
 from _results import RESULTS, write
 from speciale import ops
-from speciale.engine.bench import bench_core, bench_model, decode_steps, dense, plant
+from speciale.engine.bench import bench_model, token_costs
 from speciale.model import ModelConfig
 from speciale.ops import PAGE
 
@@ -97,18 +97,8 @@ def layer_rows() -> list[dict]:
 
 
 def model_rows() -> list[dict]:
-    sparse_model = bench_model("65m")
-    dense_model = dense(sparse_model)
-    rows = []
-    for context in CONTEXTS:
-        cores = [bench_core(m, context, speculate=False) for m in (sparse_model, dense_model)]
-        prompts = [[plant(core, context)] for core in cores]
-        times: list[list[float]] = [[], []]
-        for _ in range(3):
-            for core, prompt, seconds in zip(cores, prompts, times):
-                seconds += list(decode_steps(core, prompt, 8))[1:]
-        rows.append(row("65M model, decode", context, *map(statistics.median, times)))
-    return rows
+    costs = token_costs(bench_model("65m"), CONTEXTS)
+    return [row("65M model, decode", position, sparse, dense) for position, sparse, dense in costs]
 
 
 def row(what: str, context: int, sparse: float, dense: float) -> dict:
