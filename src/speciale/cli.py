@@ -14,6 +14,7 @@ import typer
 
 from speciale import __version__
 from speciale.agents.tools.commands import tools_app
+from speciale.anatomy.commands import anatomy
 from speciale.convert.commands import convert
 from speciale.errors import SpecialeError
 from speciale.evals.commands import evaluate
@@ -27,6 +28,7 @@ from speciale.serve.agent_commands import (
     UpstreamTokenizerOption,
     agent,
 )
+from speciale.serve.engine_commands import bench, generate
 from speciale.synth.commands import synth_app
 from speciale.tasks.commands import tasks_app
 
@@ -62,7 +64,10 @@ SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", help="Override of a recipe value, such as --set pretrain.steps=50."),
 ]
-DeviceOption = Annotated[str, typer.Option(help="cpu, or cuda for a GPU (in bfloat16).")]
+RunArgument = Annotated[
+    Path | None,
+    typer.Argument(help="A finished run or an HF-layout model folder; our own model unless given."),
+]
 
 
 def _command() -> str:
@@ -162,6 +167,7 @@ app.command()(rl)
 app.command("rl-worker")(rl_worker)
 app.command()(distill)
 app.command("eval")(evaluate)
+app.command()(anatomy)
 
 
 @app.command()
@@ -188,7 +194,7 @@ def report(run: Annotated[Path, typer.Argument(help="Folder of a run, finished o
 
 @app.command()
 def chat(
-    run: Annotated[Path, typer.Argument(help="A finished run, or an HF-layout model folder.")],
+    run: RunArgument = None,
     system: Annotated[str, typer.Option(help="System prompt.")] = "",
     think: Annotated[bool, typer.Option(help="Think before answering.")] = True,
     temperature: Annotated[float, typer.Option(min=0, help="0 is greedy.")] = 0.0,
@@ -201,12 +207,14 @@ def chat(
 
     \b
     Examples:
+      speciale chat                          # with the small model that comes with the package
       speciale chat runs/laptop
       speciale chat runs/laptop --no-think --temperature 0.7
     """
+    from speciale.reference import reference_model
     from speciale.serve.terminal import TerminalChat
 
-    TerminalChat(run, system, think, temperature, max_new_tokens, seed).loop()
+    TerminalChat(run or reference_model(), system, think, temperature, max_new_tokens, seed).loop()
 
 
 class UpstreamMode(StrEnum):
@@ -222,9 +230,7 @@ class VariantChoice(StrEnum):
 
 @app.command()
 def serve(
-    run: Annotated[
-        Path | None, typer.Argument(help="A finished run, or an HF-layout model folder.")
-    ] = None,
+    run: RunArgument = None,
     upstream: Annotated[
         list[str] | None, typer.Option(help="URL of a server that answers; several are a pool.")
     ] = None,
@@ -260,6 +266,7 @@ def serve(
 
     \b
     Examples:
+      speciale serve                                   # our own small model
       speciale serve runs/laptop                       # a demo key is printed
       SPECIALE_API_KEY=$(openssl rand -hex 24) speciale serve runs/laptop
       speciale serve runs/laptop --no-auth --port 9000
@@ -269,11 +276,14 @@ def serve(
         --upstream-model deepseek-chat --upstream-key-env DEEPSEEK_KEY
       speciale serve --config service.toml --host 0.0.0.0
     """
+    from speciale.reference import reference_model
     from speciale.serve.config import UpstreamConfig, read_config
     from speciale.serve.serve_command import deployment_of
     from speciale.serve.serve_command import serve as run_server
 
     given = dict(host=host, port=port, database=database, auth=None if auth else False)
+    if not (run or upstream or backend or config):
+        run = reference_model()
     if run is not None or upstream or backend:
         upstreams = [
             UpstreamConfig(
@@ -323,85 +333,8 @@ def sandbox(
     raise typer.Exit(sandbox_command(command, limits, unsafe=unsafe, as_json=as_json))
 
 
-class BenchChoice(StrEnum):
-    decode = "decode"
-    prefill = "prefill"
-
-
-class AttentionChoice(StrEnum):
-    sparse = "sparse"
-    dense = "dense"
-
-
-@app.command()
-def generate(
-    run: Annotated[Path, typer.Argument(help="A finished run, or an HF-layout model folder.")],
-    prompt: Annotated[str, typer.Argument(help="A text, or - for standard input.")],
-    chat: Annotated[
-        bool, typer.Option("--chat", help="The prompt is a user's message, not bare text.")
-    ] = False,
-    think: Annotated[bool, typer.Option(help="With --chat: think before answering.")] = True,
-    max_tokens: Annotated[
-        int | None, typer.Option(help="Longest answer; as the context takes unless given.")
-    ] = None,
-    temperature: Annotated[float, typer.Option(help="0 is greedy.")] = 0.0,
-    top_p: Annotated[float, typer.Option(help="Share of probability to draw from.")] = 1.0,
-    samples: Annotated[int, typer.Option("-n", help="Answers.")] = 1,
-    seed: Annotated[int, typer.Option(help="Seed of sampling.")] = 0,
-    stop: Annotated[list[str] | None, typer.Option(help="Text that ends the answer.")] = None,
-    json_schema: Annotated[
-        Path | None, typer.Option(help="File with a JSON schema that the answer must fit.")
-    ] = None,
-    device: DeviceOption = "cpu",
-) -> None:
-    """Print what a model writes behind a prompt; progress and figures go to standard error.
-
-    \b
-    Examples:
-      speciale generate runs/laptop "def main(" --max-tokens 40
-      speciale generate runs/laptop "What is 3 + 4?" --chat
-      speciale generate runs/laptop "A person:" --json-schema person.json --temperature 1
-      cat long.txt | speciale generate runs/laptop - --max-tokens 20
-    """
-    from speciale.serve.generate_command import generate_text
-
-    sampling = dict(
-        max_tokens=max_tokens, temperature=temperature, top_p=top_p, n=samples, seed=seed,
-        stop=stop or (),
-    )  # fmt: skip
-    generate_text(run, prompt, chat, think, json_schema, sampling, device)
-
-
-@app.command()
-def bench(
-    what: Annotated[BenchChoice, typer.Argument(help="decode: a token's cost; prefill: reading.")],
-    config: Annotated[
-        str, typer.Option(help="A shape with random weights (65m), a run or a model folder.")
-    ] = "65m",
-    context: Annotated[int, typer.Option(help="Tokens before the ones that are timed.")] = 4096,
-    batch: Annotated[int, typer.Option(help="Requests side by side (decode).")] = 1,
-    tokens: Annotated[int, typer.Option(help="Timed decoding steps; the median counts.")] = 32,
-    attention: Annotated[
-        AttentionChoice, typer.Option(help="dense: nothing is selected.")
-    ] = AttentionChoice.sparse,
-    device: DeviceOption = "cpu",
-    out: Annotated[Path | None, typer.Option("--json", help="Also write the figures here.")] = None,
-) -> None:
-    """Time the engine on this machine.
-
-    \b
-    Examples:
-      speciale bench decode --config 65m --context 16384 --json decode.json
-      speciale bench decode --context 131072 --attention dense
-      speciale bench decode --context 1024 --batch 32
-      speciale bench prefill --config runs/laptop --context 200
-    """
-    from speciale.engine.bench import bench as run_bench
-
-    row = run_bench(what.value, config, context, batch, tokens, attention.value, device, out)
-    for key, value in row.items():
-        print(f"{key:12} {value:.4g}" if isinstance(value, float) else f"{key:12} {value}")
-
+app.command()(generate)
+app.command()(bench)
 
 FileArgument = Annotated[Path, typer.Argument(help="A file, or - for standard input.")]
 ExplainOption = Annotated[

@@ -33,6 +33,17 @@ def test_masked_prefill_gives_the_same(model, monkeypatch):
     assert counts["ties"] <= 1, counts
 
 
+@pytest.mark.parametrize("attention", ["dense", "window"])
+@pytest.mark.parametrize("masked", [False, True])
+def test_what_sparse_attention_is_compared_with(model, monkeypatch, attention, masked):
+    """All tokens, or the last k, in place of the indexer's choice; also with drafts."""
+    if masked:
+        always = lambda self, piece, total: True  # noqa: E731
+        monkeypatch.setattr("speciale.engine.paths.PathChoice.masked", always)
+    counts = check(model, 30, seed=5, attention=attention)
+    assert counts["exact"] >= 28, counts
+
+
 @pytest.mark.slow
 def test_a_thousand_requests(model):
     counts = check(model, 1000, seed=4)

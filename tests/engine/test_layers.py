@@ -66,7 +66,7 @@ def test_one_call_equals_the_modules(seed, places, topk, groups, normalise, dens
         store = Store(model.config, past.bytes, mtp=False)
         store.latents(0).copy_(past.latents(0))
         store.index(0).copy_(past.index(0))
-        layers = Layers(model)
+        layers = Layers(model, topk)
         if not fused:
             layers._fused = None
         given_h = h.clone()

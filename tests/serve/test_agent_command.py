@@ -73,7 +73,8 @@ def test_the_embedded_model_and_its_budget(tmp_path):
 
 
 WRONG = {
-    "no question": (["runs/x"], 'give RUN "QUESTION"'),
+    "three words": (["runs/x", "two", "words"], 'give [RUN] "QUESTION"'),
+    "a folder alone": (["."], '. is a folder: give a text behind it, . "QUESTION"'),
     "no run": (["runs/nothing", "hello"], "runs/nothing"),
     "unknown tool": (["--upstream", "http://127.0.0.1:9/v1", "q", "--tools", "rm"], "rm"),
     "no folder": (

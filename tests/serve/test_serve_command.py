@@ -149,8 +149,9 @@ def test_the_deployed_configuration_is_one(monkeypatch):
     assert config.deployments[0].upstreams[0].flavour == "vllm"
 
 
-def test_nothing_to_serve_and_a_missing_run(command):
-    code, _, err = command("serve")
+def test_nothing_to_serve_and_a_missing_run(command, tmp_path):
+    (tmp_path / "empty.toml").write_text("")
+    code, _, err = command("serve", "--config", str(tmp_path / "empty.toml"))
     assert code == 1 and "nothing to serve" in err
     code, _, err = command("serve", "no/such/run")
     assert code == 1 and "no/such/run" in err

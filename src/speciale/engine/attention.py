@@ -1,7 +1,8 @@
 """Attention of one step: tokens of many requests, at any positions, over the pages.
 
 Three ways with one result (V3.2-Exp report, 2.1 and figure 2): masked MHA over expanded keys for
-short prefill, absorbed MQA over the selected latents, and over all of them up to k tokens.
+short prefill, absorbed MQA over the selected latents, and over all of them up to k tokens. To
+compare, the last k tokens may stand in for the indexer's choice, as a sliding window.
 """
 
 from __future__ import annotations
@@ -43,11 +44,17 @@ class StepRows:
     """The tokens of one step, N of them, and how each finds its past."""
 
     def __init__(
-        self, spans: list[Span], tables: Tensor, topk: int, placed: Tensor | None = None
+        self,
+        spans: list[Span],
+        tables: Tensor,
+        topk: int,
+        placed: Tensor | None = None,
+        window: bool = False,
     ) -> None:
         """tables: [sequences, most pages] int32, the page numbers by position; `placed`: the same
-        where the model is, if that is a GPU."""
+        where the model is, if that is a GPU; window: the last `topk` tokens are selected."""
         self.tables, self.topk = tables if placed is None else placed, topk
+        self.window = window
         self.masked = [span for span in spans if span.masked]
         # In NumPy: for few rows PyTorch's dozen small steps take a tenth of a small model's time.
         sizes = [span.end - span.begin for span in spans]
@@ -121,7 +128,13 @@ def attend(mla: Mla, h: Tensor, rope: Rope, store: Store, layer: int, step: Step
 
 
 def _select(q: Tensor, w: Tensor, pages: Tensor, step: StepRows, rows: Tensor | slice) -> Tensor:
-    """Slots [n, k] of the index's choice for some rows; q [N, Hi, Di], w [N, Hi]."""
+    """Slots [n, k] of the index's choice for some rows, which see more than k tokens; q
+    [N, Hi, Di], w [N, Hi]."""
+    if step.window:
+        last = torch.arange(step.topk, device=q.device) - step.topk
+        places = step.lengths[rows, None].long() + last  # [n, k]
+        pages_of = step.tables[step.rows[rows].long()[:, None], places // PAGE].long()
+        return (pages_of * PAGE + places % PAGE).int()
     kernels = ops.paged(q, 16)
     return kernels.index_topk(
         q[rows], w[rows], pages, step.tables, step.rows[rows], step.lengths[rows], step.topk,

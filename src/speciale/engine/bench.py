@@ -11,7 +11,7 @@ import json
 import random
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -24,6 +24,8 @@ from speciale.errors import ConfigError
 from speciale.files import write_atomic
 from speciale.model import ModelConfig, Transformer, load_model
 from speciale.ops import PAGE
+
+_ROUNDS, _TOKENS = 5, 5  # of each position, in `token_costs`
 
 SHAPES = {
     "65m": dict(
@@ -45,15 +47,6 @@ def bench_model(name: str) -> Transformer:
     if not Path(name).exists():
         raise ConfigError(f"{name!r} is neither a shape ({', '.join(SHAPES)}) nor a folder")
     return load_model(name)
-
-
-def dense(model: Transformer) -> Transformer:
-    """The same weights with nothing to select: every token attends to all, absorbed."""
-    config = model.config
-    everything = {"index_topk": config.max_position_embeddings}
-    other = Transformer(config.model_copy(update=everything))
-    other.load_state_dict(model.state_dict())
-    return other.eval()
 
 
 def bench_core(model: Transformer, context: int, batch: int = 1, **options) -> Core:
@@ -96,6 +89,26 @@ def decode_steps(core: Core, prompts: list[list[int]], tokens: int) -> Iterator[
         core.cancel(number)
 
 
+def token_costs(model: Transformer, positions: Sequence[int]) -> list[tuple[int, float, float]]:
+    """(position, seconds with sparse, seconds with dense attention) of a decoded token, the last
+    ones before each position. Medians of rounds that each go through all, so that all meet the same
+    noise; one more round before them is left out."""
+    ways = ("sparse", "dense")
+    found = []
+    for position in positions:
+        cores = [bench_core(model, position, speculate=False, attention=way) for way in ways]
+        context = position - _TOKENS - 2  # what `decode_steps` adds
+        prompts = [[plant(core, context)] for core in cores]
+        times: list[list[float]] = [[], []]
+        found.append((position, cores, prompts, times))
+    for number in range(_ROUNDS + 1):
+        for _, cores, prompts, times in found:
+            for core, prompt, seconds in zip(cores, prompts, times):
+                steps = list(decode_steps(core, prompt, _TOKENS))
+                seconds += steps[1:] if number else []
+    return [(position, *map(statistics.median, times)) for position, _, _, times in found]
+
+
 def prefill_seconds(core: Core, prompt: list[int]) -> float:
     """Seconds until the first token behind `prompt`."""
     start = time.perf_counter()
@@ -130,12 +143,10 @@ def bench(
             f"context {context} and {tokens} tokens are beyond the model's "
             f"{model.config.max_position_embeddings}: lower one of them"
         )
-    if attention == "dense":
-        model = dense(model)
     model = placed(model, device)
     row: dict = {"bench": what, "config": name, "context": context, "attention": attention}
     row["device"] = device if device == "cpu" else torch.cuda.get_device_name(device)
-    core = bench_core(model, context, batch, speculate=False)
+    core = bench_core(model, context, batch, speculate=False, attention=attention)
     if what == "decode":
         prompts = [plant(core, context, seed) for seed in range(batch)]
         step = statistics.median(decode_steps(core, prompts, tokens))

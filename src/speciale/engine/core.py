@@ -31,6 +31,7 @@ from speciale.engine.store import Store, cache_budget
 from speciale.errors import RequestError
 from speciale.model import Transformer
 from speciale.model.checkpoint import load_state
+from speciale.model.config import Attention
 from speciale.ops import PAGE
 
 
@@ -43,6 +44,7 @@ class EngineOptions:
     max_waiting: int = 1024  # requests; beyond them OverloadedError
     speculate: bool | None = None  # draft with the MTP layer; None: where it measures faster
     device: str = "cpu"  # for a model that is loaded: "cuda" has it in bfloat16 on a GPU
+    attention: Attention | None = None  # another than the model's, to compare
 
 
 class Core:
@@ -69,7 +71,9 @@ class Core:
             max_waiting=options.max_waiting,
             refresh_last=mtp,  # the MTP layer needs the hidden state of the last known token
         )
-        self.runner = Runner(model, self.store, options.max_sequences, self.context)
+        attention = options.attention or config.attention
+        places = (options.max_sequences, self.context)
+        self.runner = Runner(model, self.store, *places, attention)
         self.version = 0  # of the weights
         self.requests: dict[int, Request] = {}
         self.policy = DraftPolicy(options.speculate if mtp else False)

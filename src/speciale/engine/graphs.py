@@ -31,6 +31,7 @@ class FixedRows(StepRows):
     def __init__(self, count: int, longest: int, tables: Tensor, topk: int, spare: int) -> None:
         """spare: the page of the padding, which the last of the tables names."""
         self.tables, self.topk, self.longest, self.masked = tables, topk, longest, []
+        self.window = False
         whole = slice(None)
         self.dense_rows, self.sparse_rows = (whole, None) if longest <= topk else (None, whole)
         new = tables.new_empty

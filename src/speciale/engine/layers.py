@@ -19,17 +19,20 @@ from speciale.ops.cpu_layer import CpuLayer, LayerRows
 
 
 class Layers:
-    def __init__(self, model: Transformer) -> None:
+    """topk: tokens that attention selects, where there are more."""
+
+    def __init__(self, model: Transformer, topk: int) -> None:
         self._blocks: list[Block] = list(model.layers)
         self._fused: list[CpuLayer] | None = None
         if ops.kernels_serve(model.embed_tokens.weight, model.config.kv_lora_rank):
-            self._fused = [_fused(block) for block in self._blocks]
+            self._fused = [_fused(block, topk) for block in self._blocks]
 
     def run(
         self, layer: int, h: Tensor, rope: Rope, store: Store, step: StepRows
     ) -> tuple[Tensor, Tensor | None]:
         """h [N, hidden] -> [N, hidden] and the expert ids [N, K] if any; keeps the step's keys."""
-        if self._fused is not None and not step.masked and len(h) <= ops.FEW_ROWS:
+        plain = not (step.masked or step.window)
+        if self._fused is not None and plain and len(h) <= ops.FEW_ROWS:
             rows = LayerRows(rope.cos, rope.sin, step.slots, step.tables, step.rows, step.lengths)
             return self._fused[layer].run(h, store.latents(layer), store.index(layer), rows)
         block = self._blocks[layer]
@@ -38,14 +41,14 @@ class Layers:
         return h[0], None if ids is None else ids[0]
 
 
-def _fused(block: Block) -> CpuLayer:
+def _fused(block: Block, topk: int) -> CpuLayer:
     attn, mlp, c = block.self_attn, block.mlp, block.self_attn.config
     moe = isinstance(mlp, Moe)
     shared: Mlp = mlp.shared_experts if moe else mlp
     sizes = dict(
         hidden=c.hidden_size, heads=c.num_attention_heads, nope=c.qk_nope_head_dim,
         rope=c.qk_rope_head_dim, value=c.v_head_dim, rank=c.kv_lora_rank, q_rank=c.q_lora_rank,
-        index_heads=c.index_n_heads, index_dim=c.index_head_dim, topk=c.index_topk,
+        index_heads=c.index_n_heads, index_dim=c.index_head_dim, topk=topk,
         experts=c.n_routed_experts, groups=c.n_group, kept_groups=c.topk_group,
         chosen=c.num_experts_per_tok, inner=c.moe_intermediate_size,
         shared_inner=shared.gate_proj.out_features, normalise=c.norm_topk_prob,

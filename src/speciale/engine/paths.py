@@ -25,8 +25,8 @@ _ROUNDS = 3
 
 
 class PathChoice:
-    def __init__(self, model: Transformer, layers: Layers) -> None:
-        self._model, self._layers = model, layers
+    def __init__(self, model: Transformer, layers: Layers, topk: int) -> None:
+        self._model, self._layers, self._topk = model, layers, topk
 
     @cached_property
     def crossings(self) -> dict[int, int]:
@@ -41,10 +41,9 @@ class PathChoice:
         return total <= self.crossings[max(size for size in PIECES if size <= piece)]
 
     def _crossing(self, piece: int) -> int:
-        topk = self._model.config.index_topk
         best = 0
         for factor in (0, 1, 2, 4, 8, 16):
-            total = max(piece, factor * topk)
+            total = max(piece, factor * self._topk)
             if total > self._model.config.max_position_embeddings:
                 break
             masked, absorbed = self.measure(piece, total)
@@ -72,7 +71,7 @@ class PathChoice:
         for _ in range(_ROUNDS):
             for masked, times in seconds.items():
                 span = Span(0, piece, total - piece, 0, masked)
-                step = StepRows([span], tables, config.index_topk, placed)
+                step = StepRows([span], tables, self._topk, placed)
                 rope = model.rope(step.positions)
                 _wait(h)
                 start = time.perf_counter()

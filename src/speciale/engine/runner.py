@@ -17,14 +17,24 @@ from speciale.engine.paths import PathChoice
 from speciale.engine.sequence import Sequence
 from speciale.engine.store import Store
 from speciale.model import Transformer
+from speciale.model.config import Attention
 from speciale.ops import PAGE
 
 
 class Runner:
-    def __init__(self, model: Transformer, store: Store, max_sequences: int, max_context: int):
+    def __init__(
+        self,
+        model: Transformer,
+        store: Store,
+        max_sequences: int,
+        max_context: int,
+        attention: Attention,
+    ) -> None:
         self.model, self.store = model, store
-        self.layers = Layers(model)
-        self.paths = PathChoice(model, self.layers)
+        self._topk = max_context if attention == "dense" else model.config.index_topk
+        self._window = attention == "window"
+        self.layers = Layers(model, self._topk)
+        self.paths = PathChoice(model, self.layers, self._topk)
         self._device = model.embed_tokens.weight.device
         pages = min(-(-max_context // PAGE) + 1, store.pages)
         self._tables = torch.zeros(max_sequences + 1, pages, dtype=torch.int32)  # last: of padding
@@ -32,9 +42,8 @@ class Runner:
             self._tables[-1, 0] = store.spare
         self._placed = self._tables.to(self._device)  # the same tensor where that is the CPU
         self._graphs = None
-        if store.spare is not None:
-            topk = model.config.index_topk
-            self._graphs = DecodeGraphs(self._forward, self._placed, topk, store.spare)
+        if store.spare is not None and not self._window:
+            self._graphs = DecodeGraphs(self._forward, self._placed, self._topk, store.spare)
         self._places: dict[int, int] = {}  # sequence -> its table
         self._written: list[list[int]] = [[] for _ in range(max_sequences)]  # the tables' like
         self._free = list(range(max_sequences))
@@ -52,7 +61,7 @@ class Runner:
             masked = self.paths.masked(stop - start, stop)
             spans.append(Span(begin, end, start, self._table(sequence, start), masked))
             begin = end
-        return StepRows(spans, self._tables, self.model.config.index_topk, self._placed)
+        return StepRows(spans, self._tables, self._topk, self._placed, self._window)
 
     def _table(self, sequence: Sequence, start: int) -> int:
         """Brings the page table of a sequence up to date from position `start` on."""

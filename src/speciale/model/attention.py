@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from speciale import ops
 from speciale.model.cache import LayerCache
-from speciale.model.config import ModelConfig
-from speciale.model.context import Attention, AttentionRecord, Measure, Seen, Visibility
+from speciale.model.config import Attention, ModelConfig
+from speciale.model.context import AttentionRecord, Measure, Seen, Visibility
 from speciale.model.indexer import Indexer
 from speciale.model.rope import Rope, softmax_scale
 

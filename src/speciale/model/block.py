@@ -6,8 +6,8 @@ from torch import Tensor, nn
 
 from speciale.model.attention import Mla
 from speciale.model.cache import LayerCache
-from speciale.model.config import ModelConfig
-from speciale.model.context import Attention, Measure, Seen, Visibility
+from speciale.model.config import Attention, ModelConfig
+from speciale.model.context import Measure, Seen, Visibility
 from speciale.model.moe import Mlp, Moe
 from speciale.model.rope import Rope
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import reprlib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -22,6 +22,9 @@ from pydantic import (
 
 from speciale.errors import CheckpointError, ConfigError
 from speciale.files import write_atomic
+
+Attention = Literal["sparse", "dense", "window"]
+"""sparse: the indexer's top-k; dense: all earlier tokens; window: the last k (a baseline)."""
 
 # What is looked into before pydantic checks the rest.
 _KINDS = {"rope_parameters": dict, "rope_scaling": dict, "mlp_layer_types": list}
@@ -95,6 +98,7 @@ class ModelConfig(BaseModel):
     bos_token_id: int | None = 0
     eos_token_id: int | None = 1
     pad_token_id: int | None = None
+    attention: Attention = "sparse"  # ours, to compare; written only where it is another
 
     @property
     def qk_head_dim(self) -> int:
@@ -198,7 +202,7 @@ class ModelConfig(BaseModel):
 
     def to_dict(self) -> dict[str, Any]:
         """The keys of a released `config.json`, which transformers reads too."""
-        values = self.model_dump()
+        values = self.model_dump(exclude={"attention"} if self.attention == "sparse" else None)
         if self.rope_scaling is not None:
             scaling = {k: v for k, v in values["rope_scaling"].items() if v is not None}
             values["rope_scaling"] = {"type": "yarn", **scaling}

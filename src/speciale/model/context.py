@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
-
-Attention = Literal["sparse", "dense", "window"]
-"""sparse: the indexer's top-k; dense: all earlier tokens; window: the last k (a baseline)."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Multi-token prediction: one more decoder block that predicts token t+2.
 
-h'_t = M [RMSNorm(Emb(x_{t+1})); RMSNorm(h_t)] with h_t behind the main model's final norm;
+`h'_t = M [RMSNorm(Emb(x_{t+1})); RMSNorm(h_t)]` with h_t behind the main model's final norm;
 embedding and head are shared (V3 report, 2.2). The report writes the two halves the other way
 round; the released weights have the embedding first (so vLLM, SGLang, TensorRT-LLM): as here.
 """
@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from speciale.model.block import Block
-from speciale.model.config import ModelConfig
-from speciale.model.context import Attention, Measure, Seen, Visibility
+from speciale.model.config import Attention, ModelConfig
+from speciale.model.context import Measure, Seen, Visibility
 from speciale.model.rope import Rope
 
 

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from speciale.model.block import Block
 from speciale.model.cache import Cache
-from speciale.model.config import ModelConfig
-from speciale.model.context import Attention, Chunk, Trace, Tree, Visibility
+from speciale.model.config import Attention, ModelConfig
+from speciale.model.context import Chunk, Trace, Tree, Visibility
 from speciale.model.moe import Experts, Moe, Router
 from speciale.model.mtp import MtpBlock
 from speciale.model.parts import place
@@ -58,7 +58,7 @@ class Transformer(nn.Module):
         self,
         ids: Tensor,
         cache: Cache | None = None,
-        attention: Attention = "sparse",
+        attention: Attention | None = None,
         documents: Tensor | None = None,
         trace: Trace | None = None,
         replay: list[Tensor] | None = None,
@@ -66,6 +66,7 @@ class Transformer(nn.Module):
         """Token ids [B, T] -> logits [B, T, V].
 
         cache: the past, which this call extends (rows of equal length).
+        attention: None is the configuration's.
         documents: [B, T] ids of packed samples that must not see each other (no cache then).
         trace: filled with routing, selections and, if asked, what the KL loss needs.
         replay: expert ids per MoE layer, as a Trace recorded them (Keep Routing).
@@ -76,7 +77,7 @@ class Transformer(nn.Module):
         self,
         ids: Tensor,
         cache: Cache | None = None,
-        attention: Attention = "sparse",
+        attention: Attention | None = None,
         documents: Tensor | None = None,
         trace: Trace | None = None,
         replay: list[Tensor] | None = None,
@@ -88,6 +89,7 @@ class Transformer(nn.Module):
         tree: the rows hold sequences that share their beginnings (no cache, no documents then).
         chunk: `ids` are this share of each sequence, `documents` those of the whole (no cache).
         """
+        attention = attention or self.config.attention
         rope, visible = self._positions(ids, cache, attention, documents, tree, chunk)
         trace = Trace() if trace is None else trace
         routes = iter(replay) if replay is not None else None
@@ -103,13 +105,14 @@ class Transformer(nn.Module):
         self,
         hidden: Tensor,
         next_ids: Tensor,
-        attention: Attention = "sparse",
+        attention: Attention | None = None,
         documents: Tensor | None = None,
         trace: Trace | None = None,
         chunk: Chunk | None = None,
     ) -> Tensor:
         """hidden of t and the ids of t+1 -> what the shared head reads for t+2, [B, T, hidden]."""
         assert self.mtp is not None, "this configuration has no MTP layer"
+        attention = attention or self.config.attention
         rope, visible = self._positions(next_ids, None, attention, documents, None, chunk)
         trace = Trace() if trace is None else trace
         out, seen = self.mtp.predict(

@@ -20,6 +20,7 @@ from speciale.agents.trajectory import Trajectory, append_trajectory
 from speciale.chat.tokenizer import load_tokenizer
 from speciale.engine.params import SamplingParams
 from speciale.errors import ConfigError, RequestError
+from speciale.reference import model_and_text
 from speciale.sandbox import Sandbox
 from speciale.serve.agent_view import AgentView, summary
 from speciale.tasks.environment import Environment
@@ -154,9 +155,11 @@ def _key(name: str | None) -> str | None:
 
 
 def model_and_question(words: Sequence[str], upstream: str | None) -> tuple[Path | None, str]:
-    """The command's plain arguments: RUN and the question, or with --upstream the question."""
-    wanted = 1 if upstream else 2
-    if len(words) != wanted:
-        form = '"QUESTION" with --upstream' if upstream else 'RUN "QUESTION"'
-        raise ConfigError(f"{len(words)} arguments were given: give {form}, the question in quotes")
-    return (None if upstream else Path(words[0])), words[-1]
+    """The command's plain arguments: [RUN] and the question, or with --upstream the question."""
+    if not upstream:
+        return model_and_text(words, "QUESTION")
+    if len(words) != 1:
+        raise ConfigError(
+            f'{len(words)} arguments were given: give "QUESTION" with --upstream, in quotes'
+        )
+    return None, words[0]

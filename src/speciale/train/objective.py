@@ -15,7 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from speciale.model import Trace, Transformer
-from speciale.model.context import Attention, Chunk
+from speciale.model.config import Attention
+from speciale.model.context import Chunk
 from speciale.train.indexer_kl import indexer_kl
 
 IGNORED = -100

@@ -49,7 +49,7 @@ class Data(Table):
 
 
 class Stage(Table):
-    steps: int = Field(ge=1)
+    steps: int = Field(ge=0)  # 0: the stage is left out
     batch_size: int = Field(8, ge=1)  # sequences
     learning_rate: float = Field(gt=0)  # peak
     warmup_share: float = Field(0.05, ge=0, le=1)  # of the steps: linear rise

@@ -15,7 +15,7 @@ import torch
 from speciale.errors import CheckpointError
 from speciale.model import Trace, Transformer
 from speciale.model.checkpoint import load_state
-from speciale.model.context import Attention
+from speciale.model.config import Attention
 from speciale.train.checkpointing import load_tensors
 from speciale.train.conversations import PackedConversations
 from speciale.train.indexer_kl import indexer_recall
@@ -102,22 +102,22 @@ def start_of(run: Run, stage: StageName) -> Callable[[Transformer], None]:
 def _plan(run: Run, stage: StageName) -> StagePlan:
     settings = run.recipe.stage(stage)
     indexer_only = stage == "warmup"
+    attention: Attention = "dense" if stage == "pretrain" else run.config.attention
 
     def losses(model: Transformer, share: Share) -> Losses:
         if indexer_only:
             return warmup_loss(model, share)
-        dense = stage == "pretrain"
-        attention: Attention = "dense" if dense else "sparse"
-        return language_losses(model, share, attention, settings.mtp_weight, kl=not dense)
+        return language_losses(
+            model, share, attention, settings.mtp_weight, kl=attention == "sparse"
+        )
 
     def validate(model: Transformer) -> dict:
         if stage == "sft":
-            return {"text_loss": valid_loss(run, model, "sparse")}
+            return {"text_loss": valid_loss(run, model, attention)}
         facts: dict = {}
         if not indexer_only:
-            attention: Attention = "dense" if stage == "pretrain" else "sparse"
             facts["loss"] = valid_loss(run, model, attention)
-        if stage != "pretrain":
+        if attention == "sparse":
             facts["recall"] = recall(run, model)
         return facts
 

@@ -1,0 +1,1 @@
+"""What each stage bought: the laptop model again and again, each time with one stage left out."""

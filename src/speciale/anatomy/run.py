@@ -1,0 +1,144 @@
+"""Trains the variants, asks each the same tasks, and tells what the stage that it lacks bought.
+
+Killed, the same command goes on: stages, RL and evaluations are kept as their own runs keep them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from speciale.anatomy.recipe import Anatomy, Variant
+from speciale.anatomy.sharing import take_over
+from speciale.evals.attempts import Record, Settings
+from speciale.evals.evaluation import evaluate, suite_named
+from speciale.evals.suites.suite import Choice
+from speciale.evals.table import compared, rows_of
+from speciale.evals.target import open_target
+from speciale.files import make_folder, write_atomic
+from speciale.rl.run import RlRun
+from speciale.rl.trainer import Trainer
+from speciale.speedrun import finish, make_tasks
+from speciale.tasks.synthesised.family import read_about
+from speciale.tasks.synthesised.source import FAMILIES
+from speciale.train.prepare import prepare
+from speciale.train.progress import console
+from speciale.train.recipe import STAGES
+from speciale.train.run import Run
+from speciale.train.stages import recall, stage_model, train_stage, valid_loss
+
+MEASURES = ("reasoning", "agent")
+
+
+@dataclass
+class Measured:
+    """A variant's figures. records: of its attempts, by suite."""
+
+    variant: Variant
+    loss: float  # on held-out text, nats a token, before RL
+    recall: float | None  # of the indexer, mean of the layers
+    records: dict[str, list[Record]]
+
+
+def run_anatomy(anatomy: Anatomy, out: Path, command: str) -> list[dict]:
+    """Runs what `out` does not hold yet; a row a variant, also in out/anatomy.json."""
+    make_folder(out)
+    runs: list[Run] = []
+    found: dict[str, Measured] = {}
+    for variant in anatomy.variants:
+        console.print(f"[bold]{variant.name}[/bold]")
+        run = _trained(anatomy, variant, out, runs, command)
+        runs.append(run)
+        found[variant.name] = _measured(anatomy, variant, run, runs[0].tasks, command)
+        write_atomic(out / "anatomy.json", json.dumps(rows(found, anatomy), indent=1) + "\n")
+    return rows(found, anatomy)
+
+
+def _trained(anatomy: Anatomy, variant: Variant, out: Path, before: list[Run], command: str) -> Run:
+    run = Run.create(out / variant.name, anatomy.train_recipe(variant), command)
+    with run.locked():
+        take_over(run, before)
+        if before and before[0].tasks is not None and not (run.folder / "tasks").exists():
+            (run.folder / "tasks").symlink_to(before[0].tasks.resolve())
+        make_tasks(run)
+        prepare(run)
+        for stage in STAGES:
+            train_stage(run, stage)
+        if not (run.folder / "results.json").exists():
+            finish(run)
+    return run
+
+
+def _measured(
+    anatomy: Anatomy, variant: Variant, run: Run, store: Path | None, command: str
+) -> Measured:
+    model = stage_model(run, "sft")
+    attention = run.config.attention
+    loss = valid_loss(run, model, attention)
+    layers = recall(run, model) if attention == "sparse" else None
+    place = run.folder
+    if variant.rl:
+        place = _reinforced(anatomy, variant, run, store, command)
+    records = asyncio.run(_asked(anatomy, run, place, store))
+    return Measured(variant, loss, sum(layers) / len(layers) if layers else None, records)
+
+
+def _reinforced(
+    anatomy: Anatomy, variant: Variant, run: Run, store: Path | None, command: str
+) -> Path:
+    recipe = anatomy.rl_recipe(variant, str(run.folder), str(store) if store else None)
+    rl = RlRun.create(run.folder / "rl", recipe, command)
+    if not (rl.model / "config.json").exists():
+        with rl.locked():
+            Trainer(rl).train()
+    return rl.folder
+
+
+async def _asked(
+    anatomy: Anatomy, run: Run, place: Path, store: Path | None
+) -> dict[str, list[Record]]:
+    cells = {"reasoning": tuple(f"problems/{k}@{v}" for k, v in run.recipe.data.families.items())}
+    if store is not None:
+        cells["agent"] = tuple(f"synth:{store}#{name}" for name in _categories(store))
+    found: dict[str, list[Record]] = {}
+    for suite, chosen in cells.items():
+        async with open_target(str(place)) as target:
+            done = await evaluate(
+                target,
+                suite_named(suite),
+                Choice(chosen, anatomy.tasks, 0),
+                Settings(0, anatomy.samples, 1.0, anatomy.max_tokens, 6),
+                place / "evals",
+            )
+        found[suite] = done.records[None]
+    return found
+
+
+def _categories(store: Path) -> list[str]:
+    root = store / FAMILIES
+    return sorted({read_about(path).category for path in root.iterdir() if path.is_dir()})
+
+
+def rows(found: dict[str, Measured], anatomy: Anatomy) -> list[dict]:
+    """A row a variant; what differs is against the one that has the stage, on the same tasks."""
+    told = []
+    for name, one in found.items():
+        row = {
+            "variant": name,
+            "beside": one.variant.beside,
+            "claim": one.variant.claim,
+            "loss": one.loss,
+            "recall": one.recall,
+            "RL": one.variant.rl,
+        }
+        for suite in MEASURES:
+            if suite not in one.records:
+                continue
+            row[suite] = rows_of(one.records[suite])[-1]
+            if one.variant.beside is not None:
+                other = found[one.variant.beside]
+                row[f"{suite} change"] = compared(other.records[suite], one.records[suite])[-1]
+        told.append(row)
+    return told
