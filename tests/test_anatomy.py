@@ -41,6 +41,7 @@ more = { sources = ["problems/gcd@1"] }
 
 
 def micro_anatomy(folder, *variants):
+    folder.mkdir(exist_ok=True)
     base = write_micro(folder / "source", pretrain=2, warmup=1, sparse=1, sft=1)
     (folder / "rl.toml").write_text(RL)
     return Anatomy(
@@ -64,11 +65,13 @@ def test_each_variant_of_ours_shares_the_stages_before_the_one_that_it_lacks():
 
 
 def test_a_variant_beside_one_that_is_not_there(tmp_path):
+    whole = Variant(name="whole")
+    less = Variant(name="less", beside="whole")
     with pytest.raises(ValueError, match="stands beside 'whole', which does not come before"):
-        micro_anatomy(tmp_path, Variant(name="less", beside="whole"), Variant(name="whole"))
+        micro_anatomy(tmp_path / "order", less, whole)
     with pytest.raises(ValueError, match="two variants 'whole'"):
-        micro_anatomy(tmp_path, Variant(name="whole"), Variant(name="whole"))
-    found = micro_anatomy(tmp_path, Variant(name="whole", domains=["reasoning", "tools"]))
+        micro_anatomy(tmp_path / "twice", whole, whole)
+    found = micro_anatomy(tmp_path / "domain", Variant(name="more", domains=["reasoning", "tools"]))
     with pytest.raises(ConfigError, match="has no domain 'tools', only reasoning, more"):
         found.rl_recipe(found.variants[0], "m", None)
 

@@ -66,6 +66,10 @@ class TextStage(Stage):
     context: int | None = Field(None, ge=16)
 
 
+class FirstStage(TextStage):
+    steps: int = Field(ge=1)  # later ones continue it
+
+
 class Evaluation(Table):
     valid_sequences: int = Field(16, ge=1)
     valid_every: int = Field(100, ge=1)  # steps
@@ -78,7 +82,7 @@ class Recipe(Table):
     seed: int = Field(0, ge=0)
     model: dict[str, Any]  # Hugging Face's keys
     data: Data
-    pretrain: TextStage
+    pretrain: FirstStage
     warmup: TextStage
     sparse: TextStage
     sft: Stage
