@@ -22,6 +22,7 @@ from speciale.reference import PLACE
 
 MOST_BYTES = 12_000_000
 SUITES = {"reasoning": 50, "agent": 20, "format": 20, "safety": 20, "longctx": 10}  # tasks a cell
+BUDGETS = (4, 8, 16, 32, 64)  # tokens of thinking
 RECORDS = ("recipe.toml", "run.json", "metrics.jsonl", "results.json")
 
 
@@ -30,6 +31,20 @@ def copy_records(run: Path, to: Path) -> None:
     for name in RECORDS:
         if (run / name).exists():
             shutil.copy(run / name, to / name)
+
+
+def evaluate(suite: str, tasks: int, run: Path, budgets: tuple[int, ...] = ()) -> None:
+    """Into the folder of what is shipped."""
+    run_eval(
+        Request(
+            targets=(str(PLACE),),
+            suites=(suite,),
+            choice=Choice((), tasks, 0, run / "tasks" if suite == "agent" else None),
+            settings=Settings(0, 4, 1.0, 512, 16),
+            server=ServerOptions(),
+            budgets=budgets,
+        )
+    )
 
 
 def make(run: Path) -> None:
@@ -47,15 +62,8 @@ def make(run: Path) -> None:
     if weights > MOST_BYTES:
         raise SystemExit(f"the weights have {weights:,} bytes, more than {MOST_BYTES:,}")
     for suite, tasks in SUITES.items():
-        run_eval(
-            Request(
-                targets=(str(PLACE),),
-                suites=(suite,),
-                choice=Choice((), tasks, 0, run / "tasks" if suite == "agent" else None),
-                settings=Settings(0, 4, 1.0, 512, 16),
-                server=ServerOptions(),
-            )
-        )
+        evaluate(suite, tasks, run)
+    evaluate("reasoning", SUITES["reasoning"], run, BUDGETS)
     shutil.rmtree(PLACE / "evals" / "attempts")  # the figures stay; thousands of answers do not
     print(f"{write_card(PLACE)}: {weights:,} bytes of weights")
 

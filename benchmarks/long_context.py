@@ -55,9 +55,7 @@ def lookup() -> Transformer:
         layer.self_attn.o_proj.weight.zero_()
         mlp = layer.mlp
         for part in (mlp.shared_experts, mlp.experts) if isinstance(mlp, Moe) else (mlp,):
-            part.down_proj.weight.zero_() if hasattr(part.down_proj, "weight") else (
-                part.down_proj.zero_()
-            )
+            getattr(part.down_proj, "weight", part.down_proj).zero_()  # of experts: one tensor
     attention = model.main_layers[-1].self_attn
     for weight in (attention.q_a_proj, attention.q_b_proj, attention.kv_a_proj_with_mqa,
                    attention.kv_b_proj, attention.indexer.wq_b, attention.indexer.wk,
