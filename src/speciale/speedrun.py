@@ -9,7 +9,7 @@ from pathlib import Path
 from speciale.chat.tokenizer import save_tokenizer
 from speciale.evals.report import write_report
 from speciale.evals.results import evaluate
-from speciale.model import save_model
+from speciale.model import Transformer, save_model
 from speciale.train.prepare import prepare
 from speciale.train.progress import console, task
 from speciale.train.recipe import STAGES, Recipe
@@ -29,7 +29,7 @@ def speedrun(folder: Path, recipe: Recipe, command: str) -> Path:
         for stage in STAGES:
             train_stage(run, stage)
             write_report(folder)
-        finish(run)
+        evaluate(run, write_model(run))
         report = write_report(folder)
         reinforce()
     console.print(f"finished in {(time.monotonic() - start) / 60:.1f} minutes")
@@ -52,14 +52,14 @@ def make_tasks(run: Run) -> None:
         synthesise(items(list(PATTERNS), run.recipe.seed), agents.tasks, store, pool, show)
 
 
-def finish(run: Run) -> None:
-    """Writes the chat model with its tokenizer, then its results."""
+def write_model(run: Run) -> Transformer:
+    """Writes the chat model with its tokenizer, where that is not done."""
     model = stage_model(run, "sft")
     if not (run.model / "config.json").exists():
         with task("write model"):
             save_tokenizer(prepare(run), run.model)
             save_model(model, run.model)  # its last file, config.json, says that all is there
-    evaluate(run, model)
+    return model
 
 
 def _reinforcement(run: Run, command: str) -> Callable[[], None]:

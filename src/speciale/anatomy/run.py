@@ -20,7 +20,7 @@ from speciale.evals.target import open_target
 from speciale.files import make_folder, write_atomic
 from speciale.rl.run import RlRun
 from speciale.rl.trainer import Trainer
-from speciale.speedrun import finish, make_tasks
+from speciale.speedrun import make_tasks, write_model
 from speciale.tasks.synthesised.family import read_about
 from speciale.tasks.synthesised.source import FAMILIES
 from speciale.train.prepare import prepare
@@ -60,14 +60,14 @@ def _trained(anatomy: Anatomy, variant: Variant, out: Path, before: list[Run], c
     run = Run.create(out / variant.name, anatomy.train_recipe(variant), command)
     with run.locked():
         take_over(run, before)
-        if before and before[0].tasks is not None and not (run.folder / "tasks").exists():
-            (run.folder / "tasks").symlink_to(before[0].tasks.resolve())
-        make_tasks(run)
+        if not before:
+            make_tasks(run)
+        elif (before[0].folder / "tasks").exists() and not (run.folder / "tasks").exists():
+            (run.folder / "tasks").symlink_to(Path("..") / before[0].folder.name / "tasks")
         prepare(run)
         for stage in STAGES:
             train_stage(run, stage)
-        if not (run.folder / "results.json").exists():
-            finish(run)
+        write_model(run)
     return run
 
 
