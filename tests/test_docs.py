@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 import pytest
 import typer
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 from typer.core import TyperGroup
 
 from speciale.cli import app
@@ -26,7 +26,6 @@ PARTS = (
     "mkdocs.yml", "docs", "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "Dockerfile", "deploy",
     "src", "benchmarks",
 )  # fmt: skip
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 
 def short(path):
@@ -176,17 +175,6 @@ def test_all_of_the_site_lies_in_it_and_every_link_leads_to_an_anchor(site):
                 assert anchor in anchors[found], (path, url)
     for path in site.rglob("*.css"):
         assert not re.search(r"url\([\"']?(?:[a-z]+:)?//", path.read_text("utf-8")), path
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    assert found, "the tests of the site need Chromium: `apt-get install chromium`"
-    with sync_playwright() as play:
-        # Within a container the user is root, for whom Chromium's own sandbox does not start.
-        browser = play.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -2,19 +2,16 @@
 Nothing may overflow, be missing, or be too faint to read."""
 
 import io
-import shutil
 
 import pytest
 from kept_runs import add_token_cost, keep, keep_all, row, write_rl
 from PIL import Image
-from playwright.sync_api import sync_playwright
 from test_report import write_run
 
 from speciale.evals.report import write_report
 
 pytestmark = pytest.mark.slow
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 SECTIONS = [
     "Stages", "Loss", "Indexer", "Experts", "Sparse against dense attention",
     "Token cost against position", "Problems", "Evaluation", "Accuracy against thinking tokens",
@@ -66,17 +63,6 @@ TEXTS = """
   return found;
 }
 """
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    assert found, "the tests of the page need Chromium: `apt-get install chromium`"
-    with sync_playwright() as play:
-        # Within a container the user is root, for whom Chromium's own sandbox does not start.
-        browser = play.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

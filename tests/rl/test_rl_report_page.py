@@ -1,33 +1,19 @@
 """The samples of an RL report in a real Chromium: columns, keys, and texts that try to be more."""
 
 import json
-import shutil
 
 import pytest
 from lifelike_run import EVIL, step_record, write_run
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from speciale.rl.report import write_report
 
 pytestmark = pytest.mark.slow
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
-
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
     return write_report(write_run(tmp_path_factory.mktemp("rl") / "mixed"))
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    assert found, "the tests of the page need Chromium: `apt-get install chromium`"
-    with sync_playwright() as play:
-        # Within a container the user is root, for whom Chromium's own sandbox does not start.
-        browser = play.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

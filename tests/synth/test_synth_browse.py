@@ -3,14 +3,13 @@
 import contextlib
 import itertools
 import json
-import shutil
 import sqlite3
 import urllib.error
 import urllib.request
 from dataclasses import replace
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 from small_worlds import make, quick_folder
 
 from http_server import http_server
@@ -22,7 +21,6 @@ from speciale.synth.store import Store
 from speciale.synth.work import Result
 from speciale.tasks.synthesised.family import Family
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 EVIL = '"><img src=x onerror="document.title=1;alert(1)"><script>alert(2)</script>{{1}}'
 TOOLS = f'''
 def look(db, name: str) -> dict:
@@ -104,17 +102,6 @@ def url(store):
     with http_server(browse_app(store, sandbox)) as url:
         yield url
     sandbox.close()
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    assert found, "the tests of the page need Chromium: `apt-get install chromium`"
-    with sync_playwright() as play:
-        # Within a container the user is root, for whom Chromium's own sandbox does not start.
-        browser = play.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

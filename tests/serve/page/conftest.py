@@ -1,30 +1,15 @@
 """A real Chromium, the page open in it, and a watch for what a page may never do."""
 
-import shutil
-
 import pytest
 from page_server import PageServer, running
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from speciale.serve.page_routes import FOLDER
-
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    assert found, "the tests of the page need Chromium: `apt-get install chromium`"
-    assert (FOLDER / "vendor").is_dir(), "the page's libraries are missing: run `make page` (npm)"
-    with sync_playwright() as play:
-        # Within a container the user is root, for whom Chromium's own sandbox does not start.
-        browser = play.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
 def base():
+    assert (FOLDER / "vendor").is_dir(), "the page's libraries are missing: run `make page` (npm)"
     with running(PageServer()) as server:
         yield server
 
