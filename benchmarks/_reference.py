@@ -7,10 +7,12 @@ from what the run and the evaluations recorded. `make reference` does all of it 
 """
 
 import argparse
+import json
 import shutil
 import tomllib
 from pathlib import Path
 
+from _results import Row, write
 from speciale.convert.conversion import Form, convert
 from speciale.evals.attempts import Settings
 from speciale.evals.card import write_card
@@ -65,7 +67,22 @@ def make(run: Path) -> None:
         evaluate(suite, tasks, run)
     evaluate("reasoning", SUITES["reasoning"], run, BUDGETS)
     shutil.rmtree(PLACE / "evals" / "attempts")  # the figures stay; thousands of answers do not
+    write("reference", figures())
     print(f"{write_card(PLACE)}: {weights:,} bytes of weights")
+
+
+def figures() -> list[Row]:
+    """What the evaluations found, for the board."""
+    rows: list[Row] = []
+    for suite in SUITES:
+        found = json.loads((PLACE / "evals" / f"{suite}.json").read_text())
+        rows += [
+            {"suite": suite, "cell": row["cell"], "pass@1, %": 100 * row["pass1"],
+             "pass@k, %": 100 * row["passk"], "tasks": row["tasks"]}
+            for row in found["rows"]
+            if row["pass1"] is not None
+        ]  # fmt: skip
+    return rows
 
 
 if __name__ == "__main__":
