@@ -104,7 +104,7 @@ def draw(curves: dict[int, list[tuple[float, list[dict]]]], counted: dict[bool, 
             axes.plot([minutes for minutes, _ in curve], means, style, color=f"C{place}",
                       label=label if place == 0 else None)  # fmt: skip
     axes.set_xlabel("minutes of RL on two cores")
-    axes.set_ylabel("held-out pass@1, mean of the sources that count, %")
+    axes.set_ylabel("held-out pass@1 of what counts, mean, %")
     axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3)
     axes.legend()
