@@ -30,8 +30,7 @@ def test_both_forms_decode_in_turns_at_each_position(model, monkeypatch):
     asked = []
 
     def decode_steps(core, prompts, tokens):
-        dense = core.model.config.index_topk >= core.model.config.max_position_embeddings
-        asked.append((len(prompts[0]) + tokens + 2, "dense" if dense else "sparse"))
+        asked.append((len(prompts[0]) + tokens + 2, core.options.attention))
         return [len(asked) * 1.0 + step for step in range(tokens)]
 
     monkeypatch.setattr(bench, "decode_steps", decode_steps)

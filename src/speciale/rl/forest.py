@@ -16,7 +16,6 @@ from torch import Tensor
 from speciale.model.context import Tree
 from speciale.rl.sequences import Sequence
 
-
 ROW = 320  # tokens; a step of 128 short samples took 0.7 times as long as in rows of 1,024
 
 

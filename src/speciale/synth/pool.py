@@ -30,7 +30,12 @@ class _Worker:
         self.process = context.Process(
             target=_serve, args=(theirs, judge), name="speciale-synth", daemon=True
         )
-        self.process.start()
+        # It is born deaf to Ctrl-C, which would else find it before it has left our session.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            self.process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
 
 
@@ -107,6 +112,9 @@ def _how(worker: _Worker) -> str:
 def _serve(pipe: Connection, judge: str) -> None:
     """A worker's life."""
     os.setsid()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # forgets one that came meanwhile
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what it starts can be interrupted
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     threading.Thread(target=_outlive_nobody, daemon=True).start()
     workman = Workman(judge)
