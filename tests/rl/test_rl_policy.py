@@ -7,7 +7,7 @@ import torch
 from model.configs import random_model, tiny_config
 from speciale.engine.llm import LLM
 from speciale.engine.params import SamplingParams
-from speciale.rl.forest import plant
+from speciale.rl.forest import ROW, plant
 from speciale.rl.policy import Conditions, evaluate, routing_agreement, token_logprobs
 from speciale.rl.sequences import Sequence
 
@@ -85,6 +85,21 @@ def test_shared_beginnings_stand_once():
     [forest] = plant([group], 100)
     assert forest.ids.tolist() == [[1, 2, 3, 4, 7, 6, 5]]
     assert forest.tree.positions.tolist() == [[0, 1, 2, 3, 4, 4, 4]]
+
+
+def test_a_row_ends_with_a_group_once_it_is_long_and_never_within_one():
+    groups, members = drawn(4, groups=40), {}
+    for place, group in enumerate(groups):
+        members |= {number: place for number, _ in group}
+    forests = plant(groups, 10_000)
+    held = [{members[number] for number in forest.members} for forest in forests]
+    assert sum(map(len, held)) == 40 and len(forests) > 2  # no group in two rows
+    longest = max(forest.size for forest in plant_each(groups))
+    assert all(ROW <= forest.size < ROW + longest for forest in forests[:-1])
+
+
+def plant_each(groups):
+    return [forest for group in groups for forest in plant([group], 10_000)]
 
 
 def test_a_mask_that_sees_a_sibling_is_found(model):

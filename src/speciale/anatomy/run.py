@@ -14,6 +14,7 @@ from speciale.anatomy.recipe import Anatomy, Variant
 from speciale.anatomy.sharing import take_over
 from speciale.evals.attempts import Record, Settings
 from speciale.evals.evaluation import evaluate, suite_named
+from speciale.evals.suites.agent import synthesised
 from speciale.evals.suites.suite import Choice
 from speciale.evals.table import compared, rows_of
 from speciale.evals.target import open_target
@@ -21,8 +22,6 @@ from speciale.files import make_folder, write_atomic
 from speciale.rl.run import RlRun
 from speciale.rl.trainer import Trainer
 from speciale.speedrun import make_tasks, write_model
-from speciale.tasks.synthesised.family import read_about
-from speciale.tasks.synthesised.source import FAMILIES
 from speciale.train.prepare import prepare
 from speciale.train.progress import console
 from speciale.train.recipe import STAGES
@@ -52,8 +51,8 @@ def run_anatomy(anatomy: Anatomy, out: Path, command: str) -> list[dict]:
         run = _trained(anatomy, variant, out, runs, command)
         runs.append(run)
         found[variant.name] = _measured(anatomy, variant, run, runs[0].tasks, command)
-        write_atomic(out / "anatomy.json", json.dumps(rows(found, anatomy), indent=1) + "\n")
-    return rows(found, anatomy)
+        write_atomic(out / "anatomy.json", json.dumps(rows(found), indent=1) + "\n")
+    return rows(found)
 
 
 def _trained(anatomy: Anatomy, variant: Variant, out: Path, before: list[Run], command: str) -> Run:
@@ -101,7 +100,7 @@ async def _asked(
 ) -> dict[str, list[Record]]:
     cells = {"reasoning": tuple(f"problems/{k}@{v}" for k, v in run.recipe.data.families.items())}
     if store is not None:
-        cells["agent"] = tuple(f"synth:{store}#{name}" for name in _categories(store))
+        cells["agent"] = tuple(synthesised(store))
     found: dict[str, list[Record]] = {}
     for suite, chosen in cells.items():
         async with open_target(str(place)) as target:
@@ -116,12 +115,7 @@ async def _asked(
     return found
 
 
-def _categories(store: Path) -> list[str]:
-    root = store / FAMILIES
-    return sorted({read_about(path).category for path in root.iterdir() if path.is_dir()})
-
-
-def rows(found: dict[str, Measured], anatomy: Anatomy) -> list[dict]:
+def rows(found: dict[str, Measured]) -> list[dict]:
     """A row a variant; what differs is against the one that has the stage, on the same tasks."""
     told = []
     for name, one in found.items():

@@ -1,8 +1,9 @@
 """The model that comes with the package, for commands that are given none.
 
 It is what `speciale speedrun --recipe laptop-agents` makes, RL included, rounded to bfloat16
-(benchmarks/_reference.py); the folder beside this file holds the weights, their card and
-the records that the card was made from. A CPU computes with them in float32.
+(benchmarks/_reference.py); the folder beside this file holds the weights, their card and the
+records that the card was made from. A CPU computes with them in float32. Not in this repository
+yet: `make reference` makes it.
 """
 
 from collections.abc import Sequence

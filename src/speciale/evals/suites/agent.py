@@ -26,7 +26,7 @@ BFCL = ("bfcl/simple_python", "bfcl/multiple", "bfcl/parallel", "bfcl/multi_turn
 
 def questions(choice: Choice) -> list[Question]:
     found: list[Question] = []
-    for cell in choice.cells or [*_categories(choice.store), *BFCL]:
+    for cell in choice.cells or [*synthesised(choice.store), *BFCL]:
         source, level = split_cell(cell)
         split = "heldout" if source.startswith("synth:") else None
         tasks = load_tasks(source, seed=choice.seed, level=level, split=split)
@@ -40,7 +40,8 @@ def _asked(question: Question) -> Question:
     return replace(question, tools="python") if interpreter else question
 
 
-def _categories(store: Path | None) -> list[str]:
+def synthesised(store: Path | None) -> list[str]:
+    """The cells of a store, one a category."""
     if store is None:
         return []
     root = store / FAMILIES
