@@ -24,7 +24,7 @@ from speciale.reference import PLACE
 
 MOST_BYTES = 12_000_000
 SUITES = {"reasoning": 50, "agent": 20, "format": 20, "safety": 20, "longctx": 10}  # tasks a cell
-BUDGETS = (4, 8, 16, 32, 64)  # tokens of thinking
+BUDGETS, BUDGET_TASKS = (4, 8, 16, 32, 64), 20  # tokens of thinking
 RECORDS = ("recipe.toml", "run.json", "metrics.jsonl", "results.json")
 
 
@@ -65,7 +65,7 @@ def make(run: Path) -> None:
         raise SystemExit(f"the weights have {weights:,} bytes, more than {MOST_BYTES:,}")
     for suite, tasks in SUITES.items():
         evaluate(suite, tasks, run)
-    evaluate("reasoning", SUITES["reasoning"], run, BUDGETS)
+    evaluate("reasoning", BUDGET_TASKS, run, BUDGETS)
     shutil.rmtree(PLACE / "evals" / "attempts")  # the figures stay; thousands of answers do not
     write("reference", figures())
     print(f"{write_card(PLACE)}: {weights:,} bytes of weights")

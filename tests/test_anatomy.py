@@ -1,6 +1,8 @@
 """`speciale anatomy`: variants that lack a stage, what they share, and the table."""
 
+import errno
 import json
+import os
 
 import pytest
 
@@ -93,6 +95,36 @@ def test_nothing_of_another_recipe_is_taken_over(tmp_path):
     assert len(second.metrics.read_text().splitlines()) == 1
 
 
+def test_a_run_made_elsewhere_is_shared_where_it_is_alike(tmp_path, monkeypatch):
+    agents = ["data.agents.tasks=3"]
+    found = micro_anatomy(
+        tmp_path,
+        Variant(name="whole", changes=agents),
+        Variant(name="less", changes=["data.agents.tasks=3", "data.agents.share=0.1"]),
+        Variant(name="other", changes=["data.agents.tasks=4"]),
+    )
+    runs = {
+        v.name: Run.create(tmp_path / "there" / v.name, found.train_recipe(v), "test")
+        for v in found.variants
+    }
+    whole = runs["whole"]
+    (whole.folder / "tasks").mkdir()
+    (whole.data / "train.tokens").write_text("tokens")
+    (whole.data / "chat.npy").write_text("conversations")
+
+    def on_another_disk(source, target):
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    monkeypatch.setattr(os, "link", on_another_disk)
+    for name in ("less", "other"):
+        take_over(runs[name], [whole])
+    assert (runs["less"].folder / "tasks").resolve() == (whole.folder / "tasks").resolve()
+    assert [path.name for path in runs["less"].data.iterdir()] == ["train.tokens"]
+    assert (runs["less"].data / "train.tokens").read_text() == "tokens"
+    assert not (runs["other"].folder / "tasks").exists()
+    assert list(runs["other"].data.iterdir()) == []
+
+
 def test_another_attention_is_kept_with_the_model_and_sparse_is_not_told():
     shape = {"num_hidden_layers": 1, "first_k_dense_replace": 1}
     window = ModelConfig.from_dict({**shape, "attention": "window"})
@@ -145,6 +177,11 @@ def test_variants_are_trained_asked_and_compared(tmp_path):
     assert weights("no SFT", "sparse").st_ino == weights("whole", "sparse").st_ino
     assert weights("window", "sparse").st_ino != weights("whole", "sparse").st_ino
     assert json.loads((out / "anatomy.json").read_text()) == json.loads(json.dumps(rows))
+
+    again = run_anatomy(anatomy, tmp_path / "again", "test", share=out / "whole")
+    assert [row["loss"] for row in again] == [row["loss"] for row in rows]
+    taken = tmp_path / "again" / "no SFT" / "stages" / "sparse.safetensors"
+    assert taken.stat().st_ino == weights("whole", "sparse").st_ino
 
     before = weights("window", "sft").st_mtime_ns
     assert json.loads(json.dumps(run_anatomy(anatomy, out, "test"))) == json.loads(json.dumps(rows))

@@ -66,9 +66,7 @@ SetOption = Annotated[
 ]
 RunArgument = Annotated[
     Path | None,
-    typer.Argument(
-        help="A finished run or an HF-layout model folder; unless given, ours if there is one."
-    ),
+    typer.Argument(help="A finished run or an HF-layout model folder; our own model unless given."),
 ]
 
 
@@ -209,6 +207,7 @@ def chat(
 
     \b
     Examples:
+      speciale chat                          # with the small model that comes with the package
       speciale chat runs/laptop
       speciale chat runs/laptop --no-think --temperature 0.7
     """
@@ -267,6 +266,7 @@ def serve(
 
     \b
     Examples:
+      speciale serve                                   # our own small model
       speciale serve runs/laptop                       # a demo key is printed
       SPECIALE_API_KEY=$(openssl rand -hex 24) speciale serve runs/laptop
       speciale serve runs/laptop --no-auth --port 9000

@@ -1,6 +1,7 @@
 """The model card: what runs and evaluations recorded, and nothing that they did not."""
 
 import json
+import shutil
 
 import pytest
 import yaml
@@ -72,11 +73,39 @@ def test_evaluations_stand_with_intervals_and_what_is_missing_is_said(trained):
     assert "Not measured: agent, longctx, format, safety." in text
 
 
+def test_a_moved_run_finds_its_own_past_before_one_of_the_same_name(trained, tmp_path, monkeypatch):
+    """As in the package, whose model has its past in its own folder."""
+    (trained / "recipe.toml").write_text('name = "better"\nmodel = "runs/base"\n')
+    moved = shutil.copytree(trained, tmp_path / "elsewhere" / "better")
+    write_run(moved / "runs" / "base")
+    monkeypatch.chdir(tmp_path)  # where runs/base is another
+    assert read_history(moved).runs[0].path.resolve() == (moved / "runs" / "base").resolve()
+    shutil.rmtree(moved / "runs")
+    assert read_history(moved).runs[0].path.resolve() == (tmp_path / "runs" / "base").resolve()
+
+
+def test_of_budgets_only_the_whole_is_told(trained):
+    rows = [row(cell, 0.2, budget=b) for b in (4, 8) for cell in ("gcd@1", "hard@1", "all")]
+    (trained / "evals" / "reasoning-budgets.json").write_text(evaluation("reasoning", *rows))
+    text = card(read_history(trained))
+    assert text.index("| gcd@1 |") < text.index("| all, 4 tokens of thinking |")
+    assert "| all, 8 tokens of thinking |" in text and "gcd@1, 4 tokens" not in text
+
+
+def test_nothing_solved_has_no_price(trained):
+    nothing = row("gcd@1", 0.0, tokens_per_solved=None, interval=[0.0, 0.1])
+    (trained / "evals" / "reasoning.json").write_text(evaluation("reasoning", nothing))
+    assert "| 0.0% | 0.0% to 10.0% | 90.0% (k = 4) | 10.0% | none solved |" in card(
+        read_history(trained)
+    )
+
+
 def test_the_block_for_the_hub_is_yaml(trained):
     _, block, _ = card(read_history(trained)).split("---\n", 2)
     data = yaml.safe_load(block)
     [model] = data["model-index"]
     assert [each["metrics"][0]["value"] for each in model["results"]] == [0.5, 0.15]
+    assert model["name"] == "laptop + better"
     assert model["results"][0]["dataset"] == {"name": "gcd@1", "type": "reasoning"}
 
 

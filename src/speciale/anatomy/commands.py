@@ -13,6 +13,10 @@ import typer
 def anatomy(
     recipe: Annotated[str, typer.Argument(help="A built-in anatomy or a TOML file.")] = "anatomy",
     out: Annotated[Path | None, typer.Option(help="Its folder; runs/NAME unless given.")] = None,
+    share: Annotated[
+        Path | None,
+        typer.Option(help="A run whose tasks, data and stages are taken where they are alike."),
+    ] = None,
     overrides: Annotated[
         list[str] | None, typer.Option("--set", help="Override of a value, such as tasks=20.")
     ] = None,
@@ -24,6 +28,7 @@ def anatomy(
     \b
     Examples:
       speciale anatomy                                  # about two and a half hours on two cores
+      speciale anatomy --share runs/laptop-agents       # half an hour less
       speciale anatomy mine.toml --out runs/mine
     """
     from rich.console import Console
@@ -36,7 +41,7 @@ def anatomy(
 
     resolved = read_anatomy(recipe, overrides)
     folder = out or Path("runs") / resolved.name
-    rows = run_anatomy(resolved, folder, shlex.join(["speciale", *sys.argv[1:]]))
+    rows = run_anatomy(resolved, folder, shlex.join(["speciale", *sys.argv[1:]]), share)
     write_atomic(folder / "anatomy.md", markdown(rows))
     shown = console if console.is_terminal else Console(width=160, highlight=False)
     shown.print(screen(rows))

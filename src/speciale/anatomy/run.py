@@ -41,14 +41,16 @@ class Measured:
     records: dict[str, list[Record]]
 
 
-def run_anatomy(anatomy: Anatomy, out: Path, command: str) -> list[dict]:
-    """Runs what `out` does not hold yet; a row a variant, also in out/anatomy.json."""
+def run_anatomy(anatomy: Anatomy, out: Path, command: str, share: Path | None = None) -> list[dict]:
+    """Runs what `out` does not hold yet; a row a variant, also in out/anatomy.json. share: a run
+    whose tasks, data and stages are taken where they are alike; CheckpointError if it is none."""
     make_folder(out)
+    others = [] if share is None else [Run.open(share)]
     runs: list[Run] = []
     found: dict[str, Measured] = {}
     for variant in anatomy.variants:
         console.print(f"[bold]{variant.name}[/bold]")
-        run = _trained(anatomy, variant, out, runs, command)
+        run = _trained(anatomy, variant, out, [*others, *runs], command)
         runs.append(run)
         found[variant.name] = _measured(anatomy, variant, run, runs[0].tasks, command)
         write_atomic(out / "anatomy.json", json.dumps(rows(found), indent=1) + "\n")
@@ -59,10 +61,8 @@ def _trained(anatomy: Anatomy, variant: Variant, out: Path, before: list[Run], c
     run = Run.create(out / variant.name, anatomy.train_recipe(variant), command)
     with run.locked():
         take_over(run, before)
-        if not before:
+        if not (run.folder / "tasks").is_symlink():
             make_tasks(run)
-        elif (before[0].folder / "tasks").exists() and not (run.folder / "tasks").exists():
-            (run.folder / "tasks").symlink_to(Path("..") / before[0].folder.name / "tasks")
         prepare(run)
         for stage in STAGES:
             train_stage(run, stage)

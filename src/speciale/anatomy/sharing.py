@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,8 @@ _OF_CONVERSATIONS = {"conversations", "docstring_share", "hasty_share"}
 def take_over(run: Run, others: Iterable[Run]) -> None:
     """Links into a new run what finished ones have made alike."""
     for other in others:
+        if tasks_key(other.recipe) == tasks_key(run.recipe):
+            _take_tasks(other.folder / "tasks", run.folder / "tasks")
         if text_key(other.recipe) == text_key(run.recipe):
             _link(other.data, run.data, _TOKENS)
         if chat_key(other.recipe) == chat_key(run.recipe):
@@ -34,6 +38,12 @@ def take_over(run: Run, others: Iterable[Run]) -> None:
                       (run.finished(stage).name,))  # fmt: skip
                 if "peak_gflops" in other.facts():
                     run.add_facts(peak_gflops=other.facts()["peak_gflops"])
+
+
+def tasks_key(recipe: Recipe) -> Any:
+    """Decides of the tasks that a run makes for itself."""
+    agents = recipe.data.agents
+    return recipe.seed, None if agents is None else (agents.tasks, agents.store)
 
 
 def text_key(recipe: Recipe) -> Any:
@@ -56,11 +66,25 @@ def stage_key(recipe: Recipe, stage: StageName) -> Any:
     return recipe.seed, model, data, settings
 
 
+def _take_tasks(source: Path, target: Path) -> None:
+    """A link to the folder: a store is a thousand files."""
+    if source.exists() and not target.exists():
+        with explained(target):
+            target.symlink_to(os.path.relpath(source.resolve(), target.parent.resolve()))
+
+
 def _link(source: Path, target: Path, names: Iterable[str]) -> None:
     for name in names:
         if (source / name).exists() and not (target / name).exists():
             with explained(target / name):
-                os.link(source / name, target / name)
+                try:
+                    os.link(source / name, target / name)
+                except OSError as error:
+                    if error.errno != errno.EXDEV:
+                        raise
+                    half = target / f".{name}.part"  # on another disk
+                    shutil.copyfile(source / name, half)
+                    os.replace(half, target / name)
 
 
 def _copy_metrics(other: Run, run: Run, stage: StageName) -> None:

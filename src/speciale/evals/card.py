@@ -39,7 +39,7 @@ def write_card(folder: str | Path) -> Path:
 def card(history: History) -> str:
     parts = [
         _metadata(history),
-        f"# {history.last.name}\n",
+        f"# {_name(history)}\n",
         _about(history),
         "## Training\n",
         _stages(history),
@@ -60,6 +60,11 @@ def card(history: History) -> str:
     return "\n".join(part.rstrip() + "\n" for part in parts if part)
 
 
+def _name(history: History) -> str:
+    """Of the model: what each run behind it was called."""
+    return " + ".join(run.name for run in history.runs)
+
+
 def _metadata(history: History) -> str:
     """The block that Hugging Face's hub reads; results are those of `speciale eval`."""
     lines = [
@@ -69,7 +74,7 @@ def _metadata(history: History) -> str:
     ]  # fmt: skip
     found = [(each, row) for each in _evaluations(history) for row in _measured(each)]
     if found:
-        lines += ["model-index:", f"- name: {json.dumps(history.last.name)}", "  results:"]
+        lines += ["model-index:", f"- name: {json.dumps(_name(history))}", "  results:"]
     for each, row in found:
         lines += [
             "  - task:", "      type: text-generation", "    dataset:",
@@ -196,14 +201,14 @@ def _evaluation(history: History) -> str:
 def _suite(evaluation: Kept) -> str:
     settings = evaluation.settings
     rows = []
-    for row in evaluation.rows:
+    for row in evaluation.shown:
         low, high = row.interval or (None, None)
         bounds = "" if low is None else f"{_percent(low)} to {_percent(high)}"
         several = "" if row.k is None else f"{_percent(row.passk)} (k = {row.k})"
         told = "not measured" if row.pass1 is None else _percent(row.pass1)
         name = row.cell + ("" if row.budget is None else f", {row.budget} tokens of thinking")
-        rows.append((name, _text(row.tasks), told, bounds, several, _percent(row.chance),
-                     _count(row.tokens_per_solved)))  # fmt: skip
+        cost = "none solved" if row.pass1 == 0 else _count(row.tokens_per_solved)
+        rows.append((name, _text(row.tasks), told, bounds, several, _percent(row.chance), cost))
     about = (
         f"**{evaluation.suite}**: {_text(settings.get('samples'))} attempts a task at "
         f"temperature {_text(settings.get('temperature'))}, seed {_text(settings.get('seed'))}; "
@@ -228,14 +233,15 @@ def _limits(history: History) -> str:
     lines = []
     if context:
         lines.append(f"- It never saw more than {_count(context)} tokens at once in training.")
-    chance = [
-        f"{each.suite}: {row.cell}"
-        for each in _evaluations(history)
-        for row in _measured(each)
-        if row.chance is not None and row.interval is not None and row.interval[0] <= row.chance
-    ]
-    if chance:
-        lines.append(f"- Not told from guessing: {'; '.join(chance)}.")
+    guessed: dict[str, list[str]] = {}
+    for each in _evaluations(history):
+        for row in _measured(each):
+            low = None if row.interval is None else row.interval[0]
+            if row.chance is not None and low is not None and low <= row.chance:
+                guessed.setdefault(each.suite, []).append(row.cell)
+    if guessed:
+        told = "; ".join(f"{suite}: {', '.join(cells)}" for suite, cells in guessed.items())
+        lines.append(f"- Not told from guessing: {told}.")
     asked = {each.suite for each in _evaluations(history)}
     left = [
         name for name in ("reasoning", "agent", "longctx", "format", "safety") if name not in asked

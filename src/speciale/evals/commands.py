@@ -17,7 +17,7 @@ def evaluate(
         str,
         typer.Argument(
             help="A run, a model folder, an address up to /v1; or random, oracle: who answer "
-            "without a model; reference: ours, if this copy has one."
+            "without a model; reference: the model that comes with the package."
         ),
     ] = "reference",
     suite: Annotated[
@@ -71,6 +71,7 @@ def evaluate(
 
     \b
     Examples:
+      speciale eval                                  # our own model, problems
       speciale eval runs/laptop --suite reasoning --tasks 50
       speciale eval runs/laptop-agents/rl --against runs/laptop-agents --suite reasoning,agent
       speciale eval runs/laptop --budgets 8,16,32,64

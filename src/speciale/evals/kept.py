@@ -46,6 +46,11 @@ class Kept:
         return [row for row in self.rows if row.cell != ALL]
 
     @property
+    def shown(self) -> list[Row]:
+        """For a table: of budgets only what is told of all cells together."""
+        return self.rows if any(row.budget is None for row in self.rows) else self.whole
+
+    @property
     def whole(self) -> list[Row]:
         """What is told of all cells together, a row a budget; of a single cell its own."""
         single = len({row.cell for row in self.rows}) == 1
@@ -56,7 +61,7 @@ def read_kept(folder: Path, notes: list[str]) -> list[Kept]:
     """The evaluations of a folder; `notes` gets a sentence on each that is damaged."""
     found = []
     try:
-        paths = sorted(folder.glob("*.json"))
+        paths = sorted(folder.glob("*.json"), key=lambda path: path.stem)
     except OSError:
         return []
     for path in paths:

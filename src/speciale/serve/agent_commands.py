@@ -44,7 +44,7 @@ UnsafeOption = Annotated[
 def agent(
     words: Annotated[
         list[str],
-        typer.Argument(metavar="[RUN] QUESTION", help="A run's folder, then the question."),
+        typer.Argument(metavar="[RUN] QUESTION", help="A run if not our own model, the question."),
     ],
     tools: Annotated[
         str,
@@ -91,7 +91,7 @@ def agent(
 
     \b
     Examples:
-      speciale agent runs/laptop "What is 17 * 23?"
+      speciale agent "What is 17 * 23?"
       speciale agent runs/laptop "Which files mention RoPE?" --tools search:docs,files
       speciale agent "Plot sin(x) as text" --tools python --upstream http://gpu1:8000/v1 \\
         --model deepseek-v3.2 --flavour vllm --out runs.jsonl

@@ -29,7 +29,7 @@ def generate(
         list[str],
         typer.Argument(
             metavar="[RUN] PROMPT",
-            help="A run or a model folder; a text, or - for standard input.",
+            help="A run or a model folder, if not our own model; a text, or - for standard input.",
         ),
     ],
     chat: Annotated[
@@ -53,8 +53,8 @@ def generate(
 
     \b
     Examples:
+      speciale generate "What is 3 + 4?" --chat
       speciale generate runs/laptop "def main(" --max-tokens 40
-      speciale generate runs/laptop "What is 3 + 4?" --chat
       speciale generate runs/laptop "A person:" --json-schema person.json --temperature 1
       cat long.txt | speciale generate runs/laptop - --max-tokens 20
     """
