@@ -81,6 +81,13 @@ async def asked(recipe: Recipe, model: Path | str) -> dict[str, float]:
     }
 
 
+def short(row: Row) -> Row:
+    """With how far each of the two ways is below the specialist, points."""
+    own = float(row["its specialist"])
+    told = {f"{way}, short": max(0.0, own - float(row[way])) for way in ("mixed", "stages")}
+    return {**row, **told}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -103,9 +110,10 @@ def main() -> None:
     for name in recipe.domains:
         start = only(recipe, name, options.model, options.minutes)
         specialists[name] = finished_run(options.out / f"specialist-{name}", start).model
-        stages = finished_run(
-            options.out / f"stage-{name}", only(recipe, name, stages, options.minutes)
-        ).model
+        stage = only(recipe, name, stages, options.minutes)
+        # The first stage is the first specialist.
+        folder = f"specialist-{name}" if stage == start else f"stage-{name}"
+        stages = finished_run(options.out / folder, stage).model
     taught = student(options.out / "student", recipe, specialists, options.distill_steps)
     train = recipe.train.model_copy(update={"minutes": options.minutes * len(recipe.domains)})
     mixed = finished_run(
@@ -119,19 +127,13 @@ def main() -> None:
         for source, value in asyncio.run(asked(question, model)).items():
             if source.startswith(f"{name}: "):
                 own[source] = value
+    columns = {**found, "its specialist": own}
     rows: list[Row] = [
-        {
-            "source": source,
-            **{name: values[source] for name, values in found.items()},
-            "its specialist": own[source],
-            "mixed is short": max(0.0, own[source] - found["mixed"][source]),
-            "stages are short": max(0.0, own[source] - found["stages"][source]),
-        }
+        short({"source": source, **{name: values[source] for name, values in columns.items()}})
         for source in own
     ]
-    columns = [column for column in rows[0] if column != "source"]
-    means = {c: sum(float(row[c]) for row in rows) / len(rows) for c in columns}
-    rows.append({"source": "mean", **means})
+    means = {name: sum(values[s] for s in own) / len(own) for name, values in columns.items()}
+    rows.append(short({"source": "mean", **means}))
     write("rl_mixed", rows)
 
 

@@ -270,6 +270,7 @@ def _provenance(history: History) -> str:
             f"{_text(run.info.get('version'))}, PyTorch {_text(run.info.get('torch'))}, "
             f"{_text(run.info.get('machine'))}, {day}"
         ]
+    lines = list(dict.fromkeys(lines))  # one command may have made several
     place = model_folder(history.last.path)
     if (place / "config.json").exists():
         lines.append(f"- digest of weights and tokenizer: `{model_digest(place)}`")

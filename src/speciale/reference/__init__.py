@@ -2,8 +2,8 @@
 
 It is what `speciale speedrun --recipe laptop-agents` makes, RL included, rounded to bfloat16
 (benchmarks/_reference.py); the folder beside this file holds the weights, their card and the
-records that the card was made from. A CPU computes with them in float32. Not in this repository
-yet: `make reference` makes it.
+records that the card was made from. A CPU computes with them in float32. `make reference` makes
+them again.
 """
 
 from collections.abc import Sequence
