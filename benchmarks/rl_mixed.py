@@ -40,8 +40,10 @@ def only(recipe: Recipe, domain: str, model: Path | str, minutes: float) -> Reci
     )
 
 
-def student(folder: Path, recipe: Recipe, specialists: dict[str, Path], steps: int) -> Path:
-    """The chat model after the specialists' data."""
+def student(
+    folder: Path, recipe: Recipe, specialists: dict[str, Path], steps: int, tasks: int
+) -> Path:
+    """The chat model after the specialists' data: what they solve of so many tasks each."""
     taught = read_distill(
         "distill",
         [f"student={recipe.model}", f"seed={recipe.seed}", f"train.steps={steps}",
@@ -54,7 +56,9 @@ def student(folder: Path, recipe: Recipe, specialists: dict[str, Path], steps: i
         update={
             "store": recipe.store,
             "specialists": {
-                name: shape.model_copy(update={**dict(recipe.domains[name]), "model": str(model)})
+                name: shape.model_copy(
+                    update={**dict(recipe.domains[name]), "model": str(model), "tasks": tasks}
+                )
                 for name, model in specialists.items()
             },
         }
@@ -65,8 +69,8 @@ def student(folder: Path, recipe: Recipe, specialists: dict[str, Path], steps: i
     return run.model
 
 
-async def asked(recipe: Recipe, model: Path | str) -> dict[str, float]:
-    """pass@1 by source and level."""
+async def asked(recipe: Recipe, model: Path | str) -> dict[str, dict]:
+    """The rows of an evaluation by source and level; "new" are environments never trained on."""
     folder = model_folder(str(model))
     tokenizer = load_tokenizer(folder)
     rewards = {name: build(d.rewards, tokenizer=tokenizer) for name, d in recipe.domains.items()}
@@ -74,10 +78,9 @@ async def asked(recipe: Recipe, model: Path | str) -> dict[str, float]:
         core = sampler_core(load_model(folder), recipe.rollout, 0)
         rows, _ = await Evaluator(recipe, rewards, worlds).run(core, tokenizer, 0)
     return {
-        f"{row['domain']}: {row['source'].split('#')[-1]}"
-        + (f"@{row['level']}" if row["level"] is not None else ""): 100 * row["pass1"]
+        f"{row['domain']}{'' if row['trained'] else ', new'}: {row['source'].split('#')[-1]}"
+        + (f"@{row['level']}" if row["level"] is not None else ""): row
         for row in rows
-        if row["trained"]
     }
 
 
@@ -94,7 +97,8 @@ def main() -> None:
     )
     parser.add_argument("model", nargs="?", default="runs/laptop-agents")
     parser.add_argument("--minutes", type=float, default=5, help="of RL of a domain")
-    parser.add_argument("--distill-steps", type=int, default=150)
+    parser.add_argument("--distill-steps", type=int, default=300)
+    parser.add_argument("--distill-tasks", type=int, default=1200, help="that a specialist tries")
     parser.add_argument("--tasks", type=int, default=24, help="asked of each source")
     parser.add_argument("--out", type=Path, default=Path("runs/rl-mixed"))
     parser.add_argument("--set", dest="overrides", action="append", default=[])
@@ -114,7 +118,9 @@ def main() -> None:
         # The first stage is the first specialist.
         folder = f"specialist-{name}" if stage == start else f"stage-{name}"
         stages = finished_run(options.out / folder, stage).model
-    taught = student(options.out / "student", recipe, specialists, options.distill_steps)
+    taught = student(
+        options.out / "student", recipe, specialists, options.distill_steps, options.distill_tasks
+    )
     train = recipe.train.model_copy(update={"minutes": options.minutes * len(recipe.domains)})
     mixed = finished_run(
         options.out / "mixed", recipe.model_copy(update={"model": str(taught), "train": train})
@@ -122,18 +128,22 @@ def main() -> None:
 
     names = {"chat model": options.model, "student": taught, "mixed": mixed, "stages": stages}
     found = {name: asyncio.run(asked(question, model)) for name, model in names.items()}
-    own: dict[str, float] = {}
+    own: dict[str, dict] = {}
     for name, model in specialists.items():
-        for source, value in asyncio.run(asked(question, model)).items():
-            if source.startswith(f"{name}: "):
-                own[source] = value
-    columns = {**found, "its specialist": own}
+        mine = question.model_copy(update={"domains": {name: question.domains[name]}})
+        own |= asyncio.run(asked(mine, model))
+    columns = {
+        name: {source: 100 * row["pass1"] for source, row in rows.items()}
+        for name, rows in {**found, "its specialist": own}.items()
+    }
     rows: list[Row] = [
-        short({"source": source, **{name: values[source] for name, values in columns.items()}})
+        short({"source": source, "tasks": own[source]["n"],
+               **{name: values[source] for name, values in columns.items()}})
         for source in own
-    ]
+    ]  # fmt: skip
     means = {name: sum(values[s] for s in own) / len(own) for name, values in columns.items()}
-    rows.append(short({"source": "mean", **means}))
+    tasks = sum(row["n"] for row in own.values())
+    rows.append(short({"source": "mean", "tasks": tasks, **means}))
     write("rl_mixed", rows)
 
 
