@@ -73,7 +73,7 @@ def test_evaluations_stand_with_intervals_and_what_is_missing_is_said(trained):
     assert "Not measured: agent, longctx, format, safety." in text
 
 
-def test_a_moved_run_finds_its_own_past_before_one_of_the_same_name(trained, tmp_path, monkeypatch):
+def test_a_past_that_a_run_holds_goes_before_one_of_the_same_name(trained, tmp_path, monkeypatch):
     """As in the package, whose model has its past in its own folder."""
     (trained / "recipe.toml").write_text('name = "better"\nmodel = "runs/base"\n')
     moved = shutil.copytree(trained, tmp_path / "elsewhere" / "better")

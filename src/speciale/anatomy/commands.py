@@ -28,7 +28,7 @@ def anatomy(
     \b
     Examples:
       speciale anatomy                                  # about two and a half hours on two cores
-      speciale anatomy --share runs/laptop-agents       # half an hour less
+      speciale anatomy --share runs/laptop-agents       # twenty minutes less
       speciale anatomy mine.toml --out runs/mine
     """
     from rich.console import Console

@@ -44,8 +44,8 @@ class Measured:
 def run_anatomy(anatomy: Anatomy, out: Path, command: str, share: Path | None = None) -> list[dict]:
     """Runs what `out` does not hold yet; a row a variant, also in out/anatomy.json. share: a run
     whose tasks, data and stages are taken where they are alike; CheckpointError if it is none."""
-    make_folder(out)
     others = [] if share is None else [Run.open(share)]
+    make_folder(out)
     runs: list[Run] = []
     found: dict[str, Measured] = {}
     for variant in anatomy.variants:

@@ -100,9 +100,9 @@ def _recipe(text: str | None) -> dict[str, Any]:
 
 
 def _found(name: str, run: Path) -> Path | None:
-    """A path of a recipe counts from where the command was run, mostly above the run; what was
-    moved as a whole is found too, and before another of the same name."""
-    for root in (run, *run.resolve().parents, Path()):
+    """A path of a recipe counts from where the command was run, mostly above the run. What a run
+    holds itself, as the package's does, goes before another of the same name."""
+    for root in (run, Path(), *run.resolve().parents):
         try:
             if (root / name / "run.json").exists():
                 return root / name
