@@ -1,7 +1,7 @@
 """What each stabiliser is worth: the same run with all of them, and with one left out.
 
     python benchmarks/rl_ablation.py runs/laptop
-    python benchmarks/rl_ablation.py runs/laptop --steps 40 --seeds 0
+    python benchmarks/rl_ablation.py runs/laptop --steps 40 --seeds 0 --rates 5e-4
 
 Conditions that make them matter: the sampler's weights are several steps old and rounded to
 bfloat16, its kernels are the engine's, top-p is 0.9, the learning rate is high. Sampling is
@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections import deque
+from itertools import product
 from pathlib import Path
 
 from torch import Tensor
@@ -109,12 +110,13 @@ def main() -> None:
     parser.add_argument("--recipe", default="rl-laptop")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--rates", type=float, nargs="+", default=[5e-4, 1e-3])
     parser.add_argument("--out", type=Path, default=Path("runs/rl-ablation"))
     parser.add_argument("--set", dest="overrides", action="append", default=[])
     options = parser.parse_args()
 
     rows: list[Row] = []
-    for name, changes in VARIANTS.items():
+    for rate, (name, changes) in product(options.rates, VARIANTS.items()):
         found = []
         for seed in options.seeds:
             recipe = read_recipe(
@@ -122,15 +124,20 @@ def main() -> None:
                 [
                     f"model={options.model}", f"seed={seed}", f"train.steps={options.steps}",
                     "rollout.top_p=0.9", "rollout.weights=bfloat16", "objective.kl_weight=0.02",
-                    "train.learning_rate=5e-4", "evaluation.every=10", "evaluation.tasks=24",
+                    f"train.learning_rate={rate}", "evaluation.every=10", "evaluation.tasks=24",
                     *options.overrides, *changes,
                 ],
             )  # fmt: skip
-            folder = options.out / name.replace(" ", "-") / str(seed)
+            folder = options.out / f"{rate:g}" / name.replace(" ", "-") / str(seed)
             found.append(figures(run(folder, recipe)))
         mean = {key: sum(each[key] for each in found) / len(found) for key in found[0]}
         worst = min(each["end, %"] for each in found)
-        rows.append({"variant": name, "seeds": len(found), **mean, "worst end, %": worst})
+        rows.append(
+            {
+                "variant": name, "rate": f"{rate:g}", "seeds": len(found), **mean,
+                "worst end, %": worst,
+            }
+        )  # fmt: skip
     write("rl_ablation", rows)
 
 

@@ -7,13 +7,14 @@ import os
 import pytest
 
 from micro import write_micro
+from speciale.anatomy import run as anatomy_run
 from speciale.anatomy.recipe import Anatomy, Variant, read_anatomy
 from speciale.anatomy.run import MEASURES, run_anatomy
 from speciale.anatomy.sharing import stage_key, take_over
 from speciale.anatomy.table import markdown
-from speciale.errors import ConfigError
+from speciale.errors import ConfigError, NoSignalError
 from speciale.model import ModelConfig
-from speciale.train.recipe import STAGES
+from speciale.train.recipe import STAGES, read_recipe
 from speciale.train.run import Run
 
 RL = """\
@@ -60,6 +61,8 @@ def test_each_variant_of_ours_shares_the_stages_before_the_one_that_it_lacks():
         name: [s for s in STAGES if stage_key(recipe, s) == stage_key(whole, s)]
         for name, recipe in recipes.items()
     }
+    base = read_recipe("laptop-agents")  # so `--share` takes all of a finished speedrun
+    assert all(stage_key(base, s) == stage_key(whole, s) for s in STAGES)
     assert shared["no RL"] == shared["reasoning-only RL"] == list(STAGES)
     assert shared["no SFT"] == shared["no synthesis"] == list(STAGES[:3])
     for name in ("no warm-up", "dense only", "window in place of DSA"):
@@ -145,6 +148,29 @@ def test_the_table_has_a_star_only_where_chance_would_hardly_do_so():
     less["reasoning change"]["significant"] = False
     less["reasoning"] = {"pass1": None, "interval": None}
     assert "| not measured | -20.0 |" in markdown([row, less])
+
+
+def test_rl_that_finds_nothing_to_learn_from_is_a_finding(tmp_path, monkeypatch):
+    """The variant is asked as it was before RL, and the table says so; again, nothing is tried."""
+    whole = Variant(name="whole")
+    found = micro_anatomy(tmp_path, whole)
+    run = Run.create(tmp_path / "run", found.train_recipe(whole), "test")
+    tried = []
+
+    class Empty:
+        def __init__(self, rl):
+            tried.append(rl.folder)
+
+        def train(self):
+            raise NoSignalError("of the last 4 groups 0 were all right and the others all wrong")
+
+    monkeypatch.setattr(anatomy_run, "Trainer", Empty)
+    for _ in range(2):
+        place, stopped = anatomy_run._reinforced(found, whole, run, None, "test")
+        assert place == run.folder and stopped.startswith("of the last 4 groups")
+    assert tried == [run.folder / "rl"]
+    row = {"variant": "whole", "beside": None, "claim": "", "loss": 2.0, "recall": None}
+    assert "| whole; RL found nothing to learn from |" in markdown([{**row, "RL stopped": stopped}])
 
 
 @pytest.mark.slow

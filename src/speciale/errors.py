@@ -22,6 +22,10 @@ class TrainingError(SpecialeError):
     """Training that cannot go on, such as a loss that is not finite."""
 
 
+class NoSignalError(TrainingError):
+    """RL whose groups are all wrong, or all right, step after step: rewards tell it nothing."""
+
+
 class RequestError(SpecialeError, ValueError):
     """A generation request that cannot be served: too long, ids out of range, impossible values."""
 

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from rl.small import letter_tasks, small_model, small_recipe
 from speciale.cli import app
-from speciale.errors import CheckpointError, TrainingError
+from speciale.errors import CheckpointError, NoSignalError, TrainingError
 from speciale.rl import draws
 from speciale.rl.run import RlRun
 from speciale.rl.trainer import Trainer
@@ -133,7 +133,7 @@ def test_a_run_that_teaches_nothing_says_so(tmp_path, model, monkeypatch):
 
     monkeypatch.setattr(draws, "load_tasks", ruled(never))
     recipe = small_recipe(model, rollout={"dynamic_sampling": True})
-    with pytest.raises(TrainingError, match="groups 0 were all right and the others all wrong"):
+    with pytest.raises(NoSignalError, match="groups 0 were all right and the others all wrong"):
         Trainer(RlRun.create(tmp_path / "run", recipe, "test")).train()
 
 

@@ -27,8 +27,8 @@ def anatomy(
 
     \b
     Examples:
-      speciale anatomy                                  # about two and a half hours on two cores
-      speciale anatomy --share runs/laptop-agents       # twenty minutes less
+      speciale anatomy                                  # about three hours on two cores
+      speciale anatomy --share runs/laptop-agents       # two hours, from a finished speedrun on
       speciale anatomy mine.toml --out runs/mine
     """
     from rich.console import Console

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from speciale.anatomy.recipe import Anatomy, Variant
 from speciale.anatomy.sharing import take_over
+from speciale.errors import NoSignalError
 from speciale.evals.attempts import Record, Settings
 from speciale.evals.evaluation import evaluate, suite_named
 from speciale.evals.suites.agent import synthesised
@@ -33,12 +34,14 @@ MEASURES = ("reasoning", "agent")
 
 @dataclass
 class Measured:
-    """A variant's figures. records: of its attempts, by suite."""
+    """A variant's figures. records: of its attempts, by suite. stopped: why RL could not go on, so
+    that the model is the one that RL was given."""
 
     variant: Variant
-    loss: float  # on held-out text, nats a token, before RL
-    recall: float | None  # of the indexer, mean of the layers
+    loss: float  # on held-out text, nats a token, before it is taught to chat
+    recall: float | None  # of the indexer there, mean of the layers
     records: dict[str, list[Record]]
+    stopped: str | None = None
 
 
 def run_anatomy(anatomy: Anatomy, out: Path, command: str, share: Path | None = None) -> list[dict]:
@@ -73,26 +76,35 @@ def _trained(anatomy: Anatomy, variant: Variant, out: Path, before: list[Run], c
 def _measured(
     anatomy: Anatomy, variant: Variant, run: Run, store: Path | None, command: str
 ) -> Measured:
-    model = stage_model(run, "sft")
+    model = stage_model(run, "sparse")
     attention = run.config.attention
     loss = valid_loss(run, model, attention)
     layers = recall(run, model) if attention == "sparse" else None
-    place = run.folder
+    place, stopped = run.folder, None
     if variant.rl:
-        place = _reinforced(anatomy, variant, run, store, command)
+        place, stopped = _reinforced(anatomy, variant, run, store, command)
     records = asyncio.run(_asked(anatomy, run, place, store))
-    return Measured(variant, loss, sum(layers) / len(layers) if layers else None, records)
+    recalled = sum(layers) / len(layers) if layers else None
+    return Measured(variant, loss, recalled, records, stopped)
 
 
 def _reinforced(
     anatomy: Anatomy, variant: Variant, run: Run, store: Path | None, command: str
-) -> Path:
+) -> tuple[Path, str | None]:
+    """Where the model is, and why RL could not go on: without a cold start that is a finding."""
     recipe = anatomy.rl_recipe(variant, str(run.folder), str(store) if store else None)
     rl = RlRun.create(run.folder / "rl", recipe, command)
-    if not (rl.model / "config.json").exists():
+    stopped = rl.folder / "stopped.txt"
+    if not (rl.model / "config.json").exists() and not stopped.exists():
         with rl.locked():
-            Trainer(rl).train()
-    return rl.folder
+            try:
+                Trainer(rl).train()
+            except NoSignalError as error:
+                console.print(f"RL of {variant.name!r} ends: {error}")
+                write_atomic(stopped, f"{error}\n")
+    if stopped.exists():
+        return run.folder, stopped.read_text("utf-8").strip()
+    return rl.folder, None
 
 
 async def _asked(
@@ -126,6 +138,7 @@ def rows(found: dict[str, Measured]) -> list[dict]:
             "loss": one.loss,
             "recall": one.recall,
             "RL": one.variant.rl,
+            "RL stopped": one.stopped,
         }
         for suite in MEASURES:
             if suite not in one.records:

@@ -17,7 +17,7 @@ import torch
 
 from speciale.chat.tokenizer import load_tokenizer, save_tokenizer
 from speciale.engine.llm import model_folder
-from speciale.errors import TrainingError
+from speciale.errors import NoSignalError, TrainingError
 from speciale.model import load_model, save_model
 from speciale.rl.asynchronous import Asynchronous, half_of_the_cores
 from speciale.rl.batches import Batch, Source, Synchronous, sampler_core
@@ -160,7 +160,7 @@ class Trainer:
                 "command is run again"
             )
         right = sum(group.all_right for group in batch.drawn)
-        raise TrainingError(
+        raise NoSignalError(
             f"{empty} steps in a row gave nothing to learn from: of the last {len(batch.drawn)} "
             f"groups {right} were all right and the others all wrong: choose other levels"
         )
