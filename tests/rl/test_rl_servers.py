@@ -299,14 +299,15 @@ def test_staleness_keeps_its_bound_and_a_killed_run_goes_on(tmp_path, model):
         assert all(step["groups"]["kept"] == 2 for step in steps)
 
 
-def test_a_server_that_goes_away_costs_its_attempts_and_comes_back(tmp_path, model):
+def test_a_server_that_goes_away_costs_its_attempts_and_comes_back(tmp_path, model, monkeypatch):
+    monkeypatch.setattr(servers, "_FIRST_WAIT_S", 0.1)  # so that the run does not end before
     with doubles("vllm", model, 2) as ([stays, goes], table):
         goes.crash_at = 12
         rollout = {"groups": 2}
-        recipe = recipe_of(model, table, tmp_path, rollout=rollout, train={"steps": 7})
+        recipe = recipe_of(model, table, tmp_path, rollout=rollout, train={"steps": 12})
         run, done = trained(tmp_path, recipe)
         steps = steps_of(run)
-        assert len(steps) == 7
+        assert len(steps) == 12
         assert 0 < sum(step["failures"]["sampler"] for step in steps) < 0.5 * stays.samples
         assert goes.samples > 20  # it came back, and was used again
         assert has_weights_of(goes, done)

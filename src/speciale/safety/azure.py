@@ -32,8 +32,9 @@ class AzureClassifiers:
             service.endpoint,
             AzureKeyCredential(key_of(service.key_env)),
             # Needs nothing besides the client; a failed check is not tried again, it is reported.
+            # The filter's own patience ends first, so that what it reports is the time.
             transport=AsyncioRequestsTransport(
-                connection_timeout=timeout_s, read_timeout=timeout_s
+                connection_timeout=2 * timeout_s, read_timeout=2 * timeout_s
             ),
             retry_total=0,
         )

@@ -54,7 +54,8 @@ class GuardClassifiers:
         headers = {}
         if service.key_env:
             headers["Authorization"] = f"Bearer {key_of(service.key_env)}"
-        self._client = httpx.AsyncClient(timeout=timeout_s, headers=headers)
+        # The filter's own patience ends first, so that what it reports is the time.
+        self._client = httpx.AsyncClient(timeout=2 * timeout_s, headers=headers)
         self._slots = asyncio.Semaphore(AT_ONCE)
 
     async def close(self) -> None:
