@@ -2,7 +2,7 @@
 
     python benchmarks/anatomy.py runs/laptop-agents    # its tasks, data and stages, where alike
 
-Runs what runs/anatomy does not hold yet, about an hour and a half alone on two cores.
+Runs what runs/anatomy does not hold yet, about two hours beside a finished speedrun on two cores.
 """
 
 from __future__ import annotations

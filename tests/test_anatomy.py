@@ -151,7 +151,7 @@ def test_the_table_has_a_star_only_where_chance_would_hardly_do_so():
 
 
 def test_rl_that_finds_nothing_to_learn_from_is_a_finding(tmp_path, monkeypatch):
-    """The variant is asked as it was before RL, and the table says so; again, nothing is tried."""
+    """The variant is asked as RL left it, and the table says so; again, nothing is tried."""
     whole = Variant(name="whole")
     found = micro_anatomy(tmp_path, whole)
     run = Run.create(tmp_path / "run", found.train_recipe(whole), "test")
@@ -159,15 +159,20 @@ def test_rl_that_finds_nothing_to_learn_from_is_a_finding(tmp_path, monkeypatch)
 
     class Empty:
         def __init__(self, rl):
+            self.model = rl.model
             tried.append(rl.folder)
 
         def train(self):
             raise NoSignalError("of the last 4 groups 0 were all right and the others all wrong")
 
+        def finish(self):
+            self.model.mkdir()
+            (self.model / "config.json").write_text("{}")
+
     monkeypatch.setattr(anatomy_run, "Trainer", Empty)
     for _ in range(2):
         place, stopped = anatomy_run._reinforced(found, whole, run, None, "test")
-        assert place == run.folder and stopped.startswith("of the last 4 groups")
+        assert place == run.folder / "rl" and stopped.startswith("of the last 4 groups")
     assert tried == [run.folder / "rl"]
     row = {"variant": "whole", "beside": None, "claim": "", "loss": 2.0, "recall": None}
     assert "| whole; RL found nothing to learn from |" in markdown([{**row, "RL stopped": stopped}])

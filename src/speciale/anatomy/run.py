@@ -34,8 +34,8 @@ MEASURES = ("reasoning", "agent")
 
 @dataclass
 class Measured:
-    """A variant's figures. records: of its attempts, by suite. stopped: why RL could not go on, so
-    that the model is the one that RL was given."""
+    """A variant's figures. records: of its attempts, by suite. stopped: why RL ended early; the
+    model is the one that it had by then."""
 
     variant: Variant
     loss: float  # on held-out text, nats a token, before it is taught to chat
@@ -91,20 +91,20 @@ def _measured(
 def _reinforced(
     anatomy: Anatomy, variant: Variant, run: Run, store: Path | None, command: str
 ) -> tuple[Path, str | None]:
-    """Where the model is, and why RL could not go on: without a cold start that is a finding."""
+    """Where the model is, and why RL ended early: without a cold start that is a finding."""
     recipe = anatomy.rl_recipe(variant, str(run.folder), str(store) if store else None)
     rl = RlRun.create(run.folder / "rl", recipe, command)
     stopped = rl.folder / "stopped.txt"
-    if not (rl.model / "config.json").exists() and not stopped.exists():
+    if not (rl.model / "config.json").exists():
         with rl.locked():
+            trainer = Trainer(rl)
             try:
-                Trainer(rl).train()
+                trainer.train()
             except NoSignalError as error:
                 console.print(f"RL of {variant.name!r} ends: {error}")
                 write_atomic(stopped, f"{error}\n")
-    if stopped.exists():
-        return run.folder, stopped.read_text("utf-8").strip()
-    return rl.folder, None
+                trainer.finish()
+    return rl.folder, stopped.read_text("utf-8").strip() if stopped.exists() else None
 
 
 async def _asked(

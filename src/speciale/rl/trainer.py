@@ -109,7 +109,7 @@ class Trainer:
                 await self.worlds.aclose()
                 for rewards in self.rewards.values():
                     await rewards.close()
-        self._finish()
+        self.finish()
 
     def make_source(self) -> Source:
         parts = (self.recipe, self.model, self.tokenizer, self.draws, self.rewards, self.step)
@@ -201,8 +201,8 @@ class Trainer:
         self.draws.restore(about["draws"])
         self.crossings = {int(piece): total for piece, total in about["crossings"]}
 
-    def _finish(self) -> None:
-        """Writes the model and the report."""
+    def finish(self) -> None:
+        """Writes the model, as it is by now, and the report."""
         save_tokenizer(self.tokenizer, self.run.model)
         save_model(self.model, self.run.model)
         write_report(self.run.folder)
