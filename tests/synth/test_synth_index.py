@@ -9,7 +9,7 @@ import pytest
 from small_worlds import Inline, index_rows, items, quick_folder, tree
 
 from speciale.errors import ConfigError, SpecialeError
-from speciale.synth.database import Database, text
+from speciale.synth.database import Database, meta, text
 from speciale.synth.index import Index
 from speciale.synth.run import run
 from speciale.synth.statistics import statistics
@@ -75,6 +75,22 @@ def test_several_writers_on_one_postgresql(folder, cluster):
     with Store(folder / "b", url) as store:
         found = index_rows(store), tree(folder / "b"), statistics(store)
     assert found == fill(folder / "a", 16)
+
+
+def test_two_that_open_a_new_index_at_once_agree_whose_it_is(cluster):
+    """A writer that finds no owner has the database to itself until it has written one."""
+    url = database(cluster)
+    first, second, found = Index(url), Index(url), []
+    thread = threading.Thread(target=lambda: found.append(second.owner("two")))
+    with first.database.writing() as connection:
+        thread.start()
+        thread.join(0.3)  # it waits
+        assert found == []
+        connection.execute(meta.insert().values(name="store", value="one"))
+    thread.join()
+    first.close()
+    second.close()
+    assert found == ["one"]
 
 
 def test_a_postgresql_that_is_lost_or_wrong(folder, cluster):

@@ -90,10 +90,13 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
-        """A transaction that commits at the end of the block, or rolls back after an error."""
+        """A transaction that commits at the end of the block, or rolls back after an error. One
+        writer at a time: what it finds missing stays so until it has written it."""
         with self._explained(), self._engine.connect() as connection:
             connection = connection.execution_options(begin="BEGIN IMMEDIATE")
             with connection.begin():
+                if not self.sqlite:
+                    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(7302025)))
                 yield connection
 
     @contextmanager
@@ -106,8 +109,6 @@ class Database:
 
     def _prepare(self) -> None:
         with self.writing() as connection:
-            if not self.sqlite:  # tables made by two at a time are an error there
-                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(7302025)))
             tables.create_all(connection)
             found = connection.scalar(sa.select(meta.c.value).where(meta.c.name == "version"))
             if found is None:
