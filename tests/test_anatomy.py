@@ -175,7 +175,8 @@ def test_rl_that_finds_nothing_to_learn_from_is_a_finding(tmp_path, monkeypatch)
         assert place == run.folder / "rl" and stopped.startswith("of the last 4 groups")
     assert tried == [run.folder / "rl"]
     row = {"variant": "whole", "beside": None, "claim": "", "loss": 2.0, "recall": None}
-    assert "| whole; RL found nothing to learn from |" in markdown([{**row, "RL stopped": stopped}])
+    table = markdown([{**row, "RL stopped": stopped}])
+    assert "| whole; RL ended early, with nothing to learn from |" in table
 
 
 @pytest.mark.slow

@@ -153,6 +153,7 @@ class Guard:
 
     def __init__(self):
         self.answer, self.requests, self.keys, self.status = "safe", [], set(), 200
+        self.wait_s = 0.0
 
     def app(self):
         return Starlette(routes=[Route("/v1/chat/completions", self.chat, methods=["POST"])])
@@ -160,6 +161,7 @@ class Guard:
     async def chat(self, request):
         self.requests.append(await request.json())
         self.keys.add(request.headers.get("authorization"))
+        await asyncio.sleep(self.wait_s)
         message = {"role": "assistant", "content": self.answer}
         return JSONResponse({"choices": [{"index": 0, "message": message}]}, self.status)
 
@@ -177,6 +179,13 @@ def ask_guard(guard, answer, *parts, status=200, **service):
     guard.requests.clear()
     table = {"kind": "guard", "url": guard.url, "model": "guard-1", **service}
     return verdict(table, *(parts or (PromptPart("hello"),)))
+
+
+def test_a_guard_too_slow_fails_closed(guard, monkeypatch):
+    monkeypatch.setattr(guard, "wait_s", 1.0)
+    table = {"kind": "guard", "url": guard.url, "model": "guard-1"}
+    found = verdict(table, text="hello", timeout_s=0.2)
+    assert found.filtered and "0.2 s" in found.error
 
 
 def test_llama_guards_answers(guard):

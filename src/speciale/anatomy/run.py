@@ -97,6 +97,7 @@ def _reinforced(
     stopped = rl.folder / "stopped.txt"
     if not (rl.model / "config.json").exists():
         with rl.locked():
+            stopped.unlink(missing_ok=True)  # of a time that was killed before the model was there
             trainer = Trainer(rl)
             try:
                 trainer.train()

@@ -33,7 +33,7 @@ def _cells(rows: list[dict]) -> tuple[list[str], list[list[str]]]:
     lines = []
     for row in rows:
         recall = row["recall"]
-        stopped = "; RL found nothing to learn from" if row.get("RL stopped") else ""
+        stopped = "; RL ended early, with nothing to learn from" if row.get("RL stopped") else ""
         line = [row["variant"] + stopped, row["beside"] or "", f"{row['loss']:.3f}"]
         line.append("–" if recall is None else f"{100 * recall:.0f}%")
         for suite in suites:
